@@ -1,0 +1,167 @@
+// The virtual CPU's register file, its software TLB and a decoded operation, as plain memory.
+//
+// These are C so that their layout is fixed: handlers name registers by byte offset into `pv_vcpu`, a handler's type
+// names itself, and the translator addresses the same fields from host code. Nothing here has behaviour.
+#ifndef PARAVANE_VCPU_H
+#define PARAVANE_VCPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+typedef struct pv_vcpu pv_vcpu;
+typedef struct pv_op pv_op;
+typedef struct pv_block pv_block;
+
+/// Executes one operation. Returns the operation to go on with (normally by calling the next one's handler in tail
+/// position, and at a block's end the first operation of the next block), or null to leave to the run loop.
+typedef pv_op *_Nullable (*pv_handler)(pv_vcpu *cpu, pv_op *op);
+
+/// pv_op.flags
+enum {
+  PV_OP_ADDRESS32 = 1,      // the effective address is truncated to 32 bits before the segment base is added
+  PV_OP_STACK_SEGMENT = 2,  // a non-canonical address raises #SS, not #GP
+  PV_OP_ENDS_BLOCK = 4,     // nothing after this operation belongs to its block
+  PV_OP_ADDRESS16 = 8,      // the effective address is truncated to 16 bits
+  PV_OP_LOCK = 16,
+  PV_OP_REP = 32,           // F3
+  PV_OP_REPNE = 64,         // F2
+  PV_OP_CODE64 = 128,       // decoded in 64-bit mode (else compatibility mode)
+};
+
+/// One decoded guest instruction (64 bytes).
+struct pv_op {
+  pv_handler handler;
+  int64_t imm;      // immediate; for relative branches the target's distance from the block's first byte
+  int64_t disp;     // displacement; for RIP-relative operands relative to the block's first byte
+  uint16_t dst;     // byte offset in pv_vcpu of operand 0's register
+  uint16_t src;     // ... of operand 1's register
+  uint16_t src2;    // ... of operand 2's register
+  uint16_t src3;    // ... of operand 3's register
+  uint16_t base;    // byte offset in pv_vcpu of the base (`zero` if none, `block_rip` if RIP-relative)
+  uint16_t index;   // ... of the index (`zero` if none)
+  uint16_t segbase; // ... of the segment base to add (`zero` if flat)
+  uint8_t scale;    // shift count of the index
+  uint8_t length;   // bytes
+  uint16_t offset;  // of this instruction's first byte from the block's first byte
+  uint16_t ordinal; // of this operation in its block
+  uint16_t flags;   // PV_OP_*
+  uint8_t size;     // operand size in bytes
+  uint8_t extra;    // handler's own: vector length, condition, ...
+  pv_block *_Nullable link0; // taken branch's block, once known
+  union {
+    pv_block *_Nullable link1; // fall-through's block, once known
+    uint64_t data;             // handler's own
+  };
+};
+
+/// A run of decoded operations within one physical page, entered only at its first.
+struct pv_block {
+  uint64_t key;          // machine address of the first byte | mode << 56
+  pv_block *_Nullable next; // in its hash bucket
+  pv_block *_Nullable next_in_page;
+  pv_op *ops;
+  uint32_t count;        // operations, and cycles, in it
+  uint32_t bytes;
+  uint32_t valid;
+  uint32_t entries;
+};
+
+/// Data TLB entry. An invalid tag is 1, which no page-aligned comparison matches.
+typedef struct pv_tlb_entry {
+  uint64_t read_tag;   // linear page address that may be read
+  uint64_t write_tag;  // ... that may be written without looking
+  uint64_t addend;     // host address = linear address + addend
+  uint32_t table;      // frame of the page table whose entry was used
+  uint32_t frame;      // machine frame
+} pv_tlb_entry;
+
+typedef struct pv_fetch_entry {
+  uint64_t tag;
+  uint32_t table;
+  uint32_t frame;
+} pv_fetch_entry;
+
+enum { PV_TLB_SIZE = 1024, PV_FETCH_SIZE = 256 };
+
+typedef struct pv_tlb {
+  pv_tlb_entry data[PV_TLB_SIZE];
+  pv_fetch_entry fetch[PV_FETCH_SIZE];
+} pv_tlb;
+
+typedef struct pv_segment {
+  uint64_t base;
+  uint32_t limit;      // in bytes, expanded
+  uint16_t selector;
+  uint16_t attributes; // type 3:0, S 4, DPL 6:5, P 7, AVL 8, L 9, D/B 10, G 11
+} pv_segment;
+
+/// pv_vcpu.exit: why the run loop was left (a handler that returns null sets one of these)
+enum {
+  PV_EXIT_NONE = 0,      // go on at `rip`
+  PV_EXIT_DEADLINE = 1,
+  PV_EXIT_EXCEPTION = 2, // `vector`, `error_code`, `cr2`; rip is the instruction's (fault) or the next one's (trap)
+  PV_EXIT_SYSCALL = 3,   // rip is the next instruction's; rcx, r11 are not yet changed
+  PV_EXIT_SYSENTER = 4,
+  PV_EXIT_INTERRUPT = 5, // INT n (`vector`); rip is the instruction's, next_rip the next one's
+  PV_EXIT_STOP = 6,      // asked from outside
+  PV_EXIT_HALT = 7,
+};
+
+/// Indices of pv_vcpu.seg, in encoding order.
+enum { PV_ES, PV_CS, PV_SS, PV_DS, PV_FS, PV_GS };
+
+struct pv_vcpu {
+  uint64_t gpr[16];      // rax rcx rdx rbx rsp rbp rsi rdi r8...r15
+  uint64_t zero;         // always 0: the base or index that is not there
+  uint64_t block_rip;    // linear address of the current block's first byte
+  // Arithmetic flags in lazy form (Processor/Flags.swift): ZF, SF, PF from `lazy_result`, CF, OF, AF from `lazy_aux`.
+  uint64_t lazy_result;
+  uint64_t lazy_aux;
+  uint64_t rflags;       // every bit but CF PF AF ZF SF OF, which are 0 here
+  int64_t budget;        // cycles left until `deadline`
+  uint64_t deadline;     // cycle
+  pv_tlb *tlb;           // the set of the current address space and privilege
+  pv_block *_Nullable block;
+  uint64_t rip;          // linear; exact only outside a block
+  uint64_t next_rip;
+  uint64_t extra_cycles; // cycles that were no instruction of their own: `rep` iterations, idle time
+  uint32_t exit;         // PV_EXIT_*
+  uint32_t vector;
+  uint32_t error_code;
+  uint32_t has_error_code;
+  pv_op *_Nullable fault_op; // the operation that raised
+  uint64_t cr0, cr2, cr3, cr4, cr8, xcr0, efer;
+  uint64_t dr[8];
+  pv_segment seg[6];
+  pv_segment ldt, tr, gdt, idt; // base and limit are what matters
+  uint64_t kernel_gs_base, star, lstar, cstar, sfmask, sysenter_cs, sysenter_esp, sysenter_eip, tsc_aux;
+  uint32_t cpl;
+  uint32_t mode;         // 0: 64-bit code, 1: 32-bit compatibility code, 2: 16-bit compatibility code
+  uint32_t interrupt_shadow;
+  uint32_t single_step;  // run one instruction, then #DB: TF was set before it
+  uint32_t mxcsr;
+  uint32_t x87_control_status; // FCW | FSW << 16, TOP kept in `x87_top`
+  uint32_t x87_top;
+  uint32_t x87_tags;     // bit n set: physical register n is in use
+  uint64_t x87_ip, x87_dp;
+  uint16_t x87_opcode, x87_cs, x87_ds;
+  uint16_t debug_armed;  // DR7 has an enabled breakpoint
+  uint64_t cpuid_faulting;
+  uint64_t random;       // state of RDRAND and RDSEED, from the seed
+  // A store to a read-only page is offered here before it faults (writable page tables). Returns 1 if it was done, 0 to
+  // fault. `probe` 1 asks whether such a store may be tried; `size` is 1, 2, 4 or 8.
+  int32_t (*_Nullable page_table_write)(void *_Nullable context, pv_vcpu *cpu, uint64_t linear, uint64_t machine_address,
+                                        uint32_t size, uint64_t value, int32_t probe);
+  void *_Nullable page_table_context;
+  void *_Nullable owner; // the VCPU object
+  // x87 registers by physical number, 16 bytes each of which 10 are used; MMX aliases the low 8.
+  uint64_t x87[8][2] __attribute__((aligned(16)));
+  // YMM registers, low lane first. XMM is the low 16 bytes.
+  uint64_t ymm[16][4] __attribute__((aligned(32)));
+  uint64_t scratch[8] __attribute__((aligned(32))); // a memory operand's bytes, where a register's address is wanted
+};
+
+#pragma clang assume_nonnull end
+#endif

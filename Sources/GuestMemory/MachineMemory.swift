@@ -1,0 +1,125 @@
+import CHost
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The machine's memory: frames of 4096 bytes that belong to the machine and are owned by domains.
+///
+/// The backing costs nothing until it is touched, and so do the per-frame tables, whose zero value is the default.
+/// Invariants of the unsafe parts: `base` and the tables live as long as the object; a frame number is checked against
+/// `frameCount` before it becomes a pointer; the object is used from the vCPU's thread only.
+///
+/// Everything that writes guest memory other than the processor's own stores goes through `store`, `copyIn`, `zero` or
+/// `writable`: they are the one write path, which drops decoded code that the write overlaps.
+public final class MachineMemory: @unchecked Sendable {
+  public static let pageSize = 4096
+  public let frameCount: Int
+  public let base: UnsafeMutableRawPointer
+  /// Per frame: bit n says that bytes 64n ..< 64n+64 have been decoded as code. 0: none.
+  public let codeLines: UnsafeMutablePointer<UInt64>
+  /// Called before bytes of a frame with code are written: (first machine address, byte count). Set by the processor.
+  public var codeWillChange: ((UInt64, Int) -> Void)?
+
+  public enum Failure: Error, Equatable {
+    case cannotMap(bytes: Int, errno: Int32)
+  }
+
+  /// - Parameter frameCount: frames of machine memory, all zero.
+  public init(frameCount: Int) throws {
+    func map(_ bytes: Int) throws -> UnsafeMutableRawPointer {
+      let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+      guard let p = mmap(nil, bytes, PROT_READ | PROT_WRITE, flags, -1, 0), p != MAP_FAILED else {
+        throw Failure.cannotMap(bytes: bytes, errno: errno)
+      }
+      return p
+    }
+    self.frameCount = frameCount
+    base = try map(frameCount * Self.pageSize)
+    codeLines = try map(frameCount * 8).bindMemory(to: UInt64.self, capacity: frameCount)
+  }
+
+  deinit {
+    munmap(base, frameCount * Self.pageSize)
+    munmap(codeLines, frameCount * 8)
+  }
+
+  /// Bytes of machine memory.
+  @inlinable public var byteCount: UInt64 { UInt64(frameCount) &* 4096 }
+
+  /// Whether [address, address + count) is machine memory.
+  @inlinable public func contains(_ address: UInt64, _ count: Int) -> Bool {
+    let (end, overflow) = address.addingReportingOverflow(UInt64(count))
+    return !overflow && end <= byteCount
+  }
+
+  /// Reads a little-endian integer at a machine address; nil outside memory. Any alignment.
+  @inlinable public func load<T: FixedWidthInteger>(_ address: UInt64, as: T.Type = T.self) -> T? {
+    guard contains(address, MemoryLayout<T>.size) else { return nil }
+    return base.loadUnaligned(fromByteOffset: Int(address), as: T.self)
+  }
+
+  /// Writes a little-endian integer at a machine address; false outside memory.
+  @inlinable @discardableResult public func store<T: FixedWidthInteger>(_ value: T, at address: UInt64) -> Bool {
+    guard contains(address, MemoryLayout<T>.size) else { return false }
+    willWrite(address, MemoryLayout<T>.size)
+    base.storeBytes(of: value, toByteOffset: Int(address), as: T.self)
+    return true
+  }
+
+  /// Copies machine memory out; false (and nothing copied) outside memory.
+  @discardableResult public func copyOut(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Bool {
+    guard contains(address, buffer.count) else { return false }
+    if buffer.count > 0 { buffer.baseAddress!.copyMemory(from: base + Int(address), byteCount: buffer.count) }
+    return true
+  }
+
+  public func copyOut(_ address: UInt64, count: Int) -> [UInt8]? {
+    guard count >= 0, contains(address, count) else { return nil }
+    return [UInt8](UnsafeRawBufferPointer(start: base + Int(address), count: count))
+  }
+
+  /// Copies bytes into machine memory; false (and nothing copied) outside memory.
+  @discardableResult public func copyIn(_ bytes: UnsafeRawBufferPointer, at address: UInt64) -> Bool {
+    guard contains(address, bytes.count) else { return false }
+    guard bytes.count > 0 else { return true }
+    willWrite(address, bytes.count)
+    (base + Int(address)).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+    return true
+  }
+
+  @discardableResult public func copyIn(_ bytes: [UInt8], at address: UInt64) -> Bool {
+    bytes.withUnsafeBytes { copyIn($0, at: address) }
+  }
+
+  @discardableResult public func zero(_ address: UInt64, count: Int) -> Bool {
+    guard count >= 0, contains(address, count) else { return false }
+    willWrite(address, count)
+    memset(base + Int(address), 0, count)
+    return true
+  }
+
+  /// Host memory of [address, address + count) for writing, code dropped already; nil outside memory. Use at once.
+  public func writable(_ address: UInt64, _ count: Int) -> UnsafeMutableRawBufferPointer? {
+    guard count >= 0, contains(address, count) else { return nil }
+    willWrite(address, count)
+    return UnsafeMutableRawBufferPointer(start: base + Int(address), count: count)
+  }
+
+  /// Host memory of [address, address + count) for reading; nil outside memory. Use at once.
+  public func readable(_ address: UInt64, _ count: Int) -> UnsafeRawBufferPointer? {
+    guard count >= 0, contains(address, count) else { return nil }
+    return UnsafeRawBufferPointer(start: base + Int(address), count: count)
+  }
+
+  @inlinable public func willWrite(_ address: UInt64, _ count: Int) {
+    var frame = Int(address >> 12)
+    let last = Int((address &+ UInt64(count) &- 1) >> 12)
+    while frame <= last {
+      if codeLines[frame] != 0 { codeWillChange?(address, count) }
+      frame += 1
+    }
+  }
+}

@@ -1,0 +1,1 @@
+func registerX87(_ table: inout LoweringTable) {}

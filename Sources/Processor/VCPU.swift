@@ -1,0 +1,65 @@
+import CHost
+import GuestMemory
+import X86
+
+/// Why `VCPU.run` returned. Everything that the processor cannot finish alone is a value.
+public enum Exit: Equatable, Sendable {
+  /// The deadline's cycle has come; RIP is the next instruction.
+  case deadline
+  /// A fault (RIP at the instruction) or trap (RIP after it). CR2 is in the state. Nothing has been delivered.
+  case exception(vector: UInt8, errorCode: UInt32?)
+  /// SYSCALL: RIP is the next instruction's; RCX and R11 are as before.
+  case syscall
+  /// SYSENTER, RIP as for `syscall`.
+  case sysenter
+  /// INT n (also INT3 as n = 3 by CD 03, but not the one-byte forms, which are exceptions 3 and 1): RIP is the
+  /// instruction's, `nextRIP` the one after.
+  case interrupt(vector: UInt8)
+  /// HLT at CPL 0.
+  case halt
+  /// `requestStop` was called.
+  case stop
+}
+
+/// One virtual CPU: its state and the engine that runs it. It knows the architecture only; what a hypervisor or a
+/// motherboard makes of an exit is theirs. Used from one thread.
+public final class VCPU: @unchecked Sendable {
+  /// The state, alive as long as the object.
+  public let cpu: CPU
+  public let memory: MachineMemory
+  let blocks: BlockCache
+  let translations: TranslationSets
+
+  /// How descriptors are found: (selector) -> the 8 bytes, or nil for a #GP(selector). Where it is nil they are read at the
+  /// GDT's or LDT's linear base.
+  public var descriptorReader: ((UInt16) -> DescriptorRead)?
+  public enum DescriptorRead: Sendable {
+    case descriptor(UInt64)
+    /// Beyond the table's limit.
+    case outside
+    /// Reading it faulted: raise this instead (#PF with error code and CR2).
+    case pageFault(errorCode: UInt32, linear: UInt64)
+  }
+  /// CPUID: (leaf, subleaf) -> eax, ebx, ecx, edx.
+  public var cpuid: (UInt32, UInt32) -> (UInt32, UInt32, UInt32, UInt32) = { _, _ in (0, 0, 0, 0) }
+
+  public init(memory: MachineMemory) {
+    self.memory = memory
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<pv_vcpu>.size, alignment: 64)
+    raw.initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<pv_vcpu>.size)
+    cpu = raw.bindMemory(to: pv_vcpu.self, capacity: 1)
+    translations = TranslationSets(memory: memory)
+    blocks = BlockCache(memory: memory)
+    cpu.pointee.tlb = translations.current
+    reset()
+    cpu.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
+    memory.codeWillChange = { [unowned self] address, count in blocks.codeWillChange(address, count, cpu: cpu) }
+  }
+
+  deinit { UnsafeMutableRawPointer(cpu).deallocate() }
+
+  /// The object behind a state pointer, for slow paths.
+  @inline(__always) static func of(_ cpu: CPU) -> VCPU {
+    Unmanaged<VCPU>.fromOpaque(cpu.pointee.owner!).takeUnretainedValue()
+  }
+}
