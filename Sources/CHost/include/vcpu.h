@@ -159,8 +159,8 @@ struct pv_vcpu {
   // x87 registers by physical number, 16 bytes each of which 10 are used; MMX aliases the low 8.
   uint64_t x87[8][2] __attribute__((aligned(16)));
   // YMM registers, low lane first. XMM is the low 16 bytes.
-  uint64_t ymm[16][4] __attribute__((aligned(32)));
-  uint64_t scratch[8] __attribute__((aligned(32))); // a memory operand's bytes, where a register's address is wanted
+  uint64_t ymm[16][4] __attribute__((aligned(16)));
+  uint64_t scratch[8] __attribute__((aligned(16))); // a memory operand's bytes, where a register's address is wanted
 };
 
 #pragma clang assume_nonnull end

@@ -26,10 +26,10 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
   @inline(__always) func effectiveAddress(_ op: Operation) -> UInt64 {
     let o = op.pointee
     var a = get(o.base, UInt64.self) &+ (get(o.index, UInt64.self) &<< UInt64(o.scale)) &+ UInt64(bitPattern: o.disp)
-    if o.flags & UInt16(PV_OP_ADDRESS32.rawValue | PV_OP_ADDRESS16.rawValue) != 0 {
-      a &= o.flags & UInt16(PV_OP_ADDRESS16.rawValue) != 0 ? 0xFFFF : 0xFFFF_FFFF
+    if o.flags & UInt16(PV_OP_ADDRESS32 | PV_OP_ADDRESS16) != 0 {
+      a &= o.flags & UInt16(PV_OP_ADDRESS16) != 0 ? 0xFFFF : 0xFFFF_FFFF
       a = a &+ get(o.segbase, UInt64.self)
-      return o.flags & UInt16(PV_OP_CODE64.rawValue) != 0 ? a : a & 0xFFFF_FFFF
+      return o.flags & UInt16(PV_OP_CODE64) != 0 ? a : a & 0xFFFF_FFFF
     }
     return a &+ get(o.segbase, UInt64.self)
   }
@@ -38,8 +38,8 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
   @inline(__always) func effectiveOffset(_ op: Operation) -> UInt64 {
     let o = op.pointee
     let a = get(o.base, UInt64.self) &+ (get(o.index, UInt64.self) &<< UInt64(o.scale)) &+ UInt64(bitPattern: o.disp)
-    if o.flags & UInt16(PV_OP_ADDRESS32.rawValue) != 0 { return a & 0xFFFF_FFFF }
-    if o.flags & UInt16(PV_OP_ADDRESS16.rawValue) != 0 { return a & 0xFFFF }
+    if o.flags & UInt16(PV_OP_ADDRESS32) != 0 { return a & 0xFFFF_FFFF }
+    if o.flags & UInt16(PV_OP_ADDRESS16) != 0 { return a & 0xFFFF }
     return a
   }
 
@@ -57,7 +57,7 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 /// Reads a `T` of guest memory at a linear address.
 @inline(__always) func read<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _: T.Type) -> T? {
   let entry = UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE.rawValue - 1))
+    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.read_tag <= UInt64(4096 - MemoryLayout<T>.size) {
     return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!.loadUnaligned(as: T.self)
   }
@@ -69,7 +69,7 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 /// Writes a `T` of guest memory at a linear address. Nothing is written if any byte of it faults.
 @inline(__always) func write<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ value: T) -> Bool {
   let entry = UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE.rawValue - 1))
+    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.write_tag <= UInt64(4096 - MemoryLayout<T>.size) {
     UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!.storeBytes(of: value, as: T.self)
     return true
@@ -82,7 +82,7 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 /// at the same address then cannot fail, except where a page-table page refuses the value: check it too.
 @inline(__always) func readForWrite<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _: T.Type) -> T? {
   let entry = UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE.rawValue - 1))
+    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.write_tag <= UInt64(4096 - MemoryLayout<T>.size) {
     return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!.loadUnaligned(as: T.self)
   }
@@ -96,7 +96,7 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
   _ cpu: CPU, _ op: Operation, _ linear: UInt64, _ count: Int, _ buffer: UnsafeMutableRawPointer
 ) -> UnsafeRawPointer? {
   let entry = UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE.rawValue - 1))
+    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.read_tag <= UInt64(4096 &- count) {
     return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!
   }
@@ -106,7 +106,7 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 /// Writes `count` bytes (at most 4096). Nothing is written if any byte of it faults.
 @inline(__always) func writeBytes(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
   let entry = UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE.rawValue - 1))
+    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.write_tag <= UInt64(4096 &- count) {
     UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!.copyMemory(from: bytes, byteCount: count)
     return true
@@ -125,7 +125,7 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 /// Leaves because a memory access recorded a fault: state is as before the instruction.
 @inline(__always) func raise(_ cpu: CPU, _ op: Operation) -> Operation? {
   cpu.pointee.fault_op = op
-  cpu.pointee.exit = PV_EXIT_EXCEPTION.rawValue
+  cpu.pointee.exit = UInt32(PV_EXIT_EXCEPTION)
   return nil
 }
 
@@ -140,7 +140,7 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 /// Ends the block: goes on at `rip` through the run loop (for rare transfers: mode may have changed).
 @inline(__always) func leave(_ cpu: CPU, _ rip: UInt64) -> Operation? {
   cpu.pointee.rip = rip
-  cpu.pointee.exit = PV_EXIT_NONE.rawValue
+  cpu.pointee.exit = UInt32(PV_EXIT_NONE)
   return nil
 }
 
