@@ -1,0 +1,293 @@
+import CHost
+import GuestMemory
+import X86
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Decoded code, in blocks keyed by machine address and mode.
+///
+/// A block lies in one page and is entered only at its first operation. All blocks of a page are dropped together, when a
+/// store overlaps a 64-byte line that was decoded; links between blocks never leave a page, so nothing else needs to be
+/// unlinked. Memory is taken from one arena that is never freed piecemeal: when it is full, everything is forgotten, and
+/// only between blocks. So a dropped block stays readable until the run loop is back in Swift.
+///
+/// Invariants of the unsafe parts: a block reachable from `table` is valid; `pages[frame]` lists exactly the valid blocks of
+/// that frame; `memory.codeLines[frame]` has the lines of all of them.
+final class BlockCache {
+  static let arenaBytes = 40 << 20
+  static let maximumOperations = 48
+  private let memory: MachineMemory
+  private let arena: UnsafeMutableRawPointer
+  private var used = 0
+  let table: UnsafeMutablePointer<UnsafeMutablePointer<pv_block>?>
+  static let tableSize = 1 << 16
+  private let pages: UnsafeMutablePointer<UnsafeMutablePointer<pv_block>?>
+  private let frameCount: Int
+  /// A frame got its first code.
+  var frameBecameCode: ((UInt32) -> Void)?
+  /// Where one instruction that crosses pages is decoded, and where a block is cut short.
+  let single: UnsafeMutablePointer<pv_block>
+  private let singleOperations: Operation
+  private var touchedFrames: [UInt32] = []
+  /// Instructions that no handler exists for, by name: what a #UD may mean.
+  private(set) var unimplemented: [String] = []
+  private(set) var flushes: UInt64 = 0
+  private(set) var decodedBlocks: UInt64 = 0
+
+  init(memory: MachineMemory) {
+    self.memory = memory
+    frameCount = memory.frameCount
+    func map(_ bytes: Int) -> UnsafeMutableRawPointer {
+      let p = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+      guard let p, p != MAP_FAILED else { fatalError("no address space for decoded code") }
+      return p
+    }
+    arena = map(Self.arenaBytes)
+    table = map(Self.tableSize * 8).bindMemory(to: UnsafeMutablePointer<pv_block>?.self, capacity: Self.tableSize)
+    pages = map(frameCount * 8).bindMemory(to: UnsafeMutablePointer<pv_block>?.self, capacity: frameCount)
+    single = .allocate(capacity: 1)
+    single.initialize(to: pv_block())
+    singleOperations = .allocate(capacity: Self.maximumOperations + 2)
+    single.pointee.ops = singleOperations
+  }
+
+  deinit {
+    munmap(arena, Self.arenaBytes)
+    munmap(table, Self.tableSize * 8)
+    munmap(pages, frameCount * 8)
+    single.deallocate()
+    singleOperations.deallocate()
+  }
+
+  /// The 64-byte lines of a page that [offset, offset + count) touches.
+  @inline(__always) static func lines(_ offset: Int, _ count: Int) -> UInt64 {
+    let first = UInt64(offset >> 6)
+    let last = UInt64(min(offset + max(count, 1) - 1, 4095) >> 6)
+    return (~UInt64(0) << first) & (~UInt64(0) >> (63 - last))
+  }
+
+  @inline(__always) static func bucket(_ key: UInt64) -> Int {
+    Int(truncatingIfNeeded: (key ^ (key >> 16) ^ (key >> 53)) & UInt64(tableSize - 1))
+  }
+
+  /// The block at a key, or nil.
+  @inline(__always) func find(_ key: UInt64) -> UnsafeMutablePointer<pv_block>? {
+    var block = table[Self.bucket(key)]
+    while let b = block {
+      if b.pointee.key == key { return b }
+      block = b.pointee.next
+    }
+    return nil
+  }
+
+  var needsFlush: Bool { used > Self.arenaBytes - (1 << 16) }
+
+  /// Forgets everything. Only between blocks.
+  func flush() {
+    memset(table, 0, Self.tableSize * 8)
+    for frame in touchedFrames {
+      pages[Int(frame)] = nil
+      memory.codeLines[Int(frame)] = 0
+    }
+    touchedFrames.removeAll(keepingCapacity: true)
+    used = 0
+    flushes += 1
+  }
+
+  /// Another writer (a device, the hypervisor) is about to change memory.
+  func codeWillChange(_ address: UInt64, _ count: Int, cpu: CPU) {
+    var at = address
+    let end = address &+ UInt64(count)
+    while at < end {
+      let part = min(Int(end - at), 4096 - Int(at & 4095))
+      let frame = Int(at >> 12)
+      if memory.codeLines[frame] & Self.lines(Int(at & 4095), part) != 0 { dropPage(frame, cpu: cpu, runningOperation: nil) }
+      at += UInt64(part)
+    }
+  }
+
+  /// Drops a page's blocks. If one of them is running, it ends after `runningOperation`.
+  func dropPage(_ frame: Int, cpu: CPU, runningOperation: Operation?) {
+    var block = pages[frame]
+    while let b = block {
+      unlink(b)
+      b.pointee.valid = 0
+      block = b.pointee.next_in_page
+    }
+    pages[frame] = nil
+    memory.codeLines[frame] = 0
+    if let op = runningOperation, let running = cpu.pointee.block, Int((running.pointee.key & ~(0xFF << 56)) >> 12) == frame {
+      running.pointee.valid = 0
+      var ordinal = Int(op.pointee.ordinal) + 1
+      var following = op + 1
+      while ordinal < Int(running.pointee.count) {
+        following.pointee.handler = leaveHere
+        ordinal += 1
+        following += 1
+      }
+      following.pointee.handler = leaveHere
+    }
+  }
+
+  private func unlink(_ block: UnsafeMutablePointer<pv_block>) {
+    let bucket = Self.bucket(block.pointee.key)
+    if table[bucket] == block {
+      table[bucket] = block.pointee.next
+      return
+    }
+    var previous = table[bucket]
+    while let p = previous {
+      if p.pointee.next == block {
+        p.pointee.next = block.pointee.next
+        return
+      }
+      previous = p.pointee.next
+    }
+  }
+
+  /// Decodes the block at a machine address. Where its first instruction runs into the next page, the result is `single`
+  /// and `crossing` gives the bytes: see `VCPU.crossingBlock`.
+  func build(address: UInt64, mode: UInt32) -> UnsafeMutablePointer<pv_block>? {
+    let frame = Int(address >> 12)
+    let start = Int(address & 4095)
+    let page = memory.base + frame * 4096
+    let need = MemoryLayout<pv_block>.stride + (Self.maximumOperations + 1) * MemoryLayout<pv_op>.stride
+    guard used + need <= Self.arenaBytes else { return nil }
+    let block = (arena + used).bindMemory(to: pv_block.self, capacity: 1)
+    let ops = (arena + used + MemoryLayout<pv_block>.stride).bindMemory(to: pv_op.self, capacity: Self.maximumOperations + 1)
+    var offset = 0
+    var count = 0
+    var ended = false
+    while count < Self.maximumOperations && start + offset < 4096 {
+      let bytes = UnsafeRawBufferPointer(start: page + start + offset, count: min(15, 4096 - start - offset))
+      let op = ops + count
+      switch lower(bytes, offset: offset, ordinal: count, mode: mode, into: op) {
+      case .operation: break
+      case .truncated:
+        if count == 0 { return nil }
+        count = -count
+      }
+      if count < 0 {
+        count = -count
+        break
+      }
+      offset += Int(op.pointee.length)
+      count += 1
+      if op.pointee.flags & UInt16(PV_OP_ENDS_BLOCK.rawValue) != 0 {
+        ended = true
+        break
+      }
+    }
+    terminate(ops + count, offset: offset, ordinal: count, ended: ended)
+    let key = address | UInt64(mode) << 56
+    block.initialize(
+      to: pv_block(
+        key: key, next: table[Self.bucket(key)], next_in_page: pages[frame], ops: ops, count: UInt32(count), bytes: UInt32(offset),
+        valid: 1, entries: 0))
+    table[Self.bucket(key)] = block
+    if pages[frame] == nil { touchedFrames.append(UInt32(truncatingIfNeeded: frame)) }
+    pages[frame] = block
+    if memory.codeLines[frame] == 0 { frameBecameCode?(UInt32(truncatingIfNeeded: frame)) }
+    memory.codeLines[frame] |= Self.lines(start, offset)
+    used += MemoryLayout<pv_block>.stride + (count + 1) * MemoryLayout<pv_op>.stride
+    used = (used + 63) & ~63
+    decodedBlocks += 1
+    return block
+  }
+
+  /// The operation after a block's last: goes on at the next instruction. Where the block ends in a branch it is never
+  /// reached.
+  private func terminate(_ op: Operation, offset: Int, ordinal: Int, ended: Bool) {
+    var terminator = pv_op()
+    terminator.handler = ended ? leaveHere : fallThrough
+    terminator.offset = UInt16(truncatingIfNeeded: offset)
+    terminator.ordinal = UInt16(truncatingIfNeeded: ordinal)
+    terminator.flags = UInt16(PV_OP_CODE64.rawValue)
+    op.initialize(to: terminator)
+  }
+
+  /// A block of one instruction whose bytes were gathered from two pages.
+  func buildSingle(_ bytes: [UInt8], address: UInt64, mode: UInt32) -> UnsafeMutablePointer<pv_block>? {
+    let lowered = bytes.withUnsafeBytes { lower($0, offset: 0, ordinal: 0, mode: mode, into: singleOperations) }
+    guard case .operation = lowered else { return nil }
+    let length = Int(singleOperations.pointee.length)
+    var terminator = pv_op()
+    terminator.handler = leaveHere
+    terminator.offset = UInt16(length)
+    terminator.ordinal = 1
+    (singleOperations + 1).initialize(to: terminator)
+    single.pointee = pv_block(
+      key: address | UInt64(mode) << 56, next: nil, next_in_page: nil, ops: singleOperations, count: 1, bytes: UInt32(length), valid: 0,
+      entries: 0)
+    return single
+  }
+
+  /// The first `count` operations of a block, to run up to a deadline or one step.
+  func cut(_ block: UnsafeMutablePointer<pv_block>, to count: Int) -> UnsafeMutablePointer<pv_block> {
+    guard block != single, count < Int(block.pointee.count) else { return block }
+    singleOperations.update(from: block.pointee.ops, count: count)
+    var terminator = pv_op()
+    terminator.handler = leaveHere
+    terminator.offset = block.pointee.ops[count].offset
+    terminator.ordinal = UInt16(count)
+    (singleOperations + count).initialize(to: terminator)
+    single.pointee = block.pointee
+    single.pointee.ops = singleOperations
+    single.pointee.count = UInt32(count)
+    return single
+  }
+
+  private enum Lowered {
+    case operation
+    case truncated
+  }
+
+  private func lower(_ bytes: UnsafeRawBufferPointer, offset: Int, ordinal: Int, mode: UInt32, into op: Operation) -> Lowered {
+    op.initialize(to: pv_op())
+    op.pointee.offset = UInt16(truncatingIfNeeded: offset)
+    op.pointee.ordinal = UInt16(truncatingIfNeeded: ordinal)
+    let codeMode = CodeMode(rawValue: UInt8(truncatingIfNeeded: mode)) ?? .long64
+    do throws(DecodeError) {
+      let instruction = try Decoder.decode(bytes, mode: codeMode)
+      prepare(instruction, offset: offset, mode: codeMode, &op.pointee)
+      let lowerer = LoweringTable.shared[instruction.mnemonic]
+      if let lowerer, lowerer(instruction, &op.pointee) { return .operation }
+      if lowerer == nil && !unimplemented.contains(instruction.mnemonic.name) && unimplemented.count < 100 {
+        unimplemented.append(instruction.mnemonic.name)
+      }
+      op.pointee.handler = raiseUndefined
+      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK.rawValue)
+    } catch .truncated {
+      if bytes.count < 15 { return .truncated }
+      op.pointee.handler = raiseTooLong
+      op.pointee.length = 15
+      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK.rawValue)
+    } catch .tooLong {
+      op.pointee.handler = raiseTooLong
+      op.pointee.length = 15
+      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK.rawValue)
+    } catch {
+      op.pointee.handler = raiseUndefined
+      op.pointee.length = 1
+      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK.rawValue)
+    }
+    return .operation
+  }
+}
+
+private let raiseUndefined: pv_handler = { cpu, op in raise(cpu, op, .ud) }
+private let raiseTooLong: pv_handler = { cpu, op in raise(cpu, op, .gp, 0) }
+
+/// Leaves before this operation, giving back what of the block has not run.
+let leaveHere: pv_handler = { cpu, op in
+  let block = cpu.pointee.block!
+  cpu.pointee.budget &+= Int64(block.pointee.count) &- Int64(op.pointee.ordinal)
+  return leave(cpu, cpu.rip(of: op))
+}
+
+/// Goes on in the next block, at this operation's own address.
+let fallThrough: pv_handler = { cpu, op in branchNotTaken(cpu, op) }

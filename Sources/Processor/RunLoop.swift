@@ -1,0 +1,114 @@
+import CHost
+import GuestMemory
+import X86
+
+extension VCPU {
+  /// The state after INIT/RESET, as far as every platform shares it: 64-bit user code with paging, as a PV vCPU starts.
+  func reset() {
+    cpu.pointee.block_table = blocks.table
+    cpu.pointee.block_mask = UInt64(BlockCache.tableSize - 1)
+    cpu.pointee.rflags = 2
+    cpu.rflags = 2
+    cpu.pointee.mxcsr = 0x1F80
+    cpu.pointee.x87_control_status = 0x37F
+    cpu.pointee.dr.6 = 0xFFFF_0FF0
+    cpu.pointee.dr.7 = 0x400
+    cpu.pointee.xcr0 = 1
+    blocks.frameBecameCode = { [unowned self] frame in translations.dropWriteTags(frame: frame) }
+  }
+
+  /// Runs until `deadline`'s cycle or until something happens that the processor cannot finish alone.
+  public func run(until deadline: UInt64) -> Exit {
+    let cpu = self.cpu
+    cpu.pointee.budget &+= Int64(bitPattern: deadline &- cpu.pointee.deadline)
+    cpu.pointee.deadline = deadline
+    vectorStateEnter(cpu)
+    defer { vectorStateLeave(cpu) }
+    while true {
+      if cpu.pointee.budget <= 0 { return .deadline }
+      if blocks.needsFlush { blocks.flush() }
+      let step = cpu.pointee.rflags & Flag.tf != 0
+      guard let found = currentBlock() else {
+        cpu.pointee.fault_op = nil
+        return exception()
+      }
+      var block = found
+      let fits = step ? 1 : min(cpu.pointee.budget, Int64(block.pointee.count))
+      if fits < Int64(block.pointee.count) { block = blocks.cut(block, to: Int(fits)) }
+      cpu.pointee.budget &-= Int64(block.pointee.count)
+      cpu.pointee.block_rip = cpu.pointee.rip
+      cpu.pointee.block = block
+      cpu.pointee.exit = PV_EXIT_NONE.rawValue
+      // A resume flag lasts for one instruction.
+      cpu.pointee.rflags &= ~Flag.rf
+      var operation = block.pointee.ops
+      if step {
+        // One operation only: a branch in it must not run on.
+        stepLimit(&operation)
+      } else {
+        while let following = operation.pointee.handler(cpu, operation) { operation = following }
+      }
+      if let exit = classify(step: step) { return exit }
+    }
+  }
+
+  /// Runs the one operation of a stepped block.
+  @inline(never) private func stepLimit(_ operation: inout Operation) {
+    // With no budget beyond this instruction every branch leaves to the run loop.
+    let saved = cpu.pointee.budget
+    cpu.pointee.budget = 0
+    let before = cpu.pointee.extra_cycles
+    while let following = operation.pointee.handler(cpu, operation) { operation = following }
+    _ = before
+    cpu.pointee.budget &+= saved
+  }
+
+  @inline(__always) private func classify(step: Bool) -> Exit? {
+    switch cpu.pointee.exit {
+    case PV_EXIT_NONE.rawValue:
+      guard step else { return nil }
+      cpu.pointee.dr.6 |= 1 << 14
+      return .exception(vector: UInt8(Vector.db.rawValue), errorCode: nil)
+    case PV_EXIT_EXCEPTION.rawValue:
+      return exception()
+    case PV_EXIT_SYSCALL.rawValue: return .syscall
+    case PV_EXIT_SYSENTER.rawValue: return .sysenter
+    case PV_EXIT_INTERRUPT.rawValue: return .interrupt(vector: UInt8(truncatingIfNeeded: cpu.pointee.vector))
+    case PV_EXIT_HALT.rawValue: return .halt
+    default: return .stop
+    }
+  }
+
+  /// Turns the recorded fault into an exit: RIP is the instruction's, and what of the block did not run is given back.
+  private func exception() -> Exit {
+    if let op = cpu.pointee.fault_op, let block = cpu.pointee.block {
+      cpu.pointee.rip = cpu.rip(of: op)
+      cpu.pointee.budget &+= Int64(block.pointee.count) &- Int64(op.pointee.ordinal)
+      cpu.pointee.rflags |= Flag.rf
+      cpu.pointee.fault_op = nil
+    }
+    return .exception(
+      vector: UInt8(truncatingIfNeeded: cpu.pointee.vector), errorCode: cpu.pointee.has_error_code != 0 ? cpu.pointee.error_code : nil)
+  }
+
+  /// The decoded block at RIP; nil after recording a fault of the fetch.
+  private func currentBlock() -> UnsafeMutablePointer<pv_block>? {
+    let rip = cpu.pointee.rip
+    guard let address = translateFetch(rip) else { return nil }
+    if let block = blocks.find(address | UInt64(cpu.pointee.mode) << 56) { return block }
+    if let block = blocks.build(address: address, mode: cpu.pointee.mode) { return block }
+    return crossingBlock(rip, address)
+  }
+
+  /// One instruction that runs over the page's end: its bytes come from two translations, so it is decoded anew each time.
+  private func crossingBlock(_ rip: UInt64, _ address: UInt64) -> UnsafeMutablePointer<pv_block>? {
+    let first = 4096 - Int(address & 4095)
+    var bytes = [UInt8](UnsafeRawBufferPointer(start: memory.base + Int(address), count: min(first, 15)))
+    if first < 15 {
+      let second = cpu.pointee.mode == 0 ? rip &+ UInt64(first) : (rip &+ UInt64(first)) & 0xFFFF_FFFF
+      guard let next = translateFetch(second) else { return nil }
+      bytes += [UInt8](UnsafeRawBufferPointer(start: memory.base + Int(next), count: 15 - first))
+    }
+    return blocks.buildSingle(bytes, address: address, mode: cpu.pointee.mode)
+  }
+}

@@ -1,0 +1,102 @@
+import CHost
+import GuestMemory
+
+// The guest's linear memory, as its hypervisor or motherboard reaches it: with supervisor rights, through the current page
+// tables, never raising anything in the guest.
+
+extension VCPU {
+  /// Copies from the guest's linear address space; false if any byte cannot be read (the buffer is then undefined).
+  public func readGuest(_ linear: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Bool {
+    var at = linear
+    var done = 0
+    while done < buffer.count {
+      let part = min(buffer.count - done, 4096 - Int(at & 4095))
+      guard let address = translate(at, .read), memory.contains(address, part) else { return false }
+      (buffer.baseAddress! + done).copyMemory(from: memory.base + Int(address), byteCount: part)
+      done += part
+      at = at &+ UInt64(part)
+    }
+    return true
+  }
+
+  /// Copies to the guest's linear address space; false if any byte cannot be written, and then nothing was.
+  public func writeGuest(_ linear: UInt64, from buffer: UnsafeRawBufferPointer) -> Bool {
+    var at = linear
+    var left = buffer.count
+    while left > 0 {
+      let part = min(left, 4096 - Int(at & 4095))
+      guard let address = translate(at, .write), memory.contains(address, part) else { return false }
+      if part == left && left == buffer.count {
+        return memory.copyIn(buffer, at: address)
+      }
+      left -= part
+      at = at &+ UInt64(part)
+    }
+    at = linear
+    var done = 0
+    while done < buffer.count {
+      let part = min(buffer.count - done, 4096 - Int(at & 4095))
+      guard let address = translate(at, .write) else { return false }
+      memory.copyIn(UnsafeRawBufferPointer(rebasing: buffer[done..<done + part]), at: address)
+      done += part
+      at = at &+ UInt64(part)
+    }
+    return true
+  }
+
+  /// Reads an integer of the guest's linear address space.
+  public func readGuest<T: FixedWidthInteger>(_ linear: UInt64, as: T.Type = T.self) -> T? {
+    var value: T = 0
+    return withUnsafeMutableBytes(of: &value) { readGuest(linear, into: $0) } ? value : nil
+  }
+
+  /// Writes an integer to the guest's linear address space.
+  public func writeGuest<T: FixedWidthInteger>(_ linear: UInt64, _ value: T) -> Bool {
+    var value = value
+    return withUnsafeBytes(of: &value) { writeGuest(linear, from: $0) }
+  }
+
+  /// What a supervisor access wants, for `translate`.
+  public enum GuestAccess: Sendable { case read, write, execute }
+
+  /// Machine address of a linear address under the current page tables, with supervisor rights; nil if it would fault.
+  public func translate(_ linear: UInt64, _ access: GuestAccess) -> UInt64? {
+    let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(TranslationSets.dataSlots - 1))
+    let entry = TranslationSets.data(cpu.pointee.tlb) + slot
+    let page = linear & ~4095
+    if access == .read && entry.pointee.read_tag == page || access == .write && entry.pointee.write_tag == page {
+      return UInt64(entry.pointee.frame) << 12 | linear & 4095
+    }
+    let walked = walk(linear, access == .read ? .read : access == .write ? .write : .fetch, user: false)
+    return walked.errorCode == nil && !walked.nonCanonical ? walked.address : nil
+  }
+
+  /// Loads CR3: the address space of the page table at a machine address.
+  public func setPageTableBase(_ cr3: UInt64) {
+    cpu.pointee.cr3 = cr3
+    selectTranslations()
+  }
+
+  /// Takes the set of translations that fits CR3 and CPL. Call after changing either.
+  public func selectTranslations() {
+    cpu.pointee.tlb = translations.select((cpu.pointee.cr3 & ~4095) | (cpu.pointee.cpl == 3 ? 1 : 0))
+  }
+
+  /// A present level-1 entry changed: drops the translations that it fed.
+  public func pageTableEntryChanged(table: UInt32, index: Int) { translations.entryChanged(table: table, index: index) }
+
+  /// Present entries of higher levels changed, or a page stopped being a page table: drops every translation.
+  public func flushTranslations() { translations.flushAll() }
+
+  /// The current cycle.
+  public var now: UInt64 { cpu.pointee.deadline &- UInt64(bitPattern: cpu.pointee.budget) }
+
+  /// Lets time pass: idle time, or the cost of something done for the guest.
+  public func advance(cycles: UInt64) {
+    cpu.pointee.budget &-= Int64(truncatingIfNeeded: cycles)
+    cpu.pointee.extra_cycles &+= cycles
+  }
+
+  /// Instructions executed so far.
+  public var instructions: UInt64 { now &- cpu.pointee.extra_cycles }
+}
