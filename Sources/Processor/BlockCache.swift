@@ -50,9 +50,9 @@ final class BlockCache {
     table = map(Self.tableSize * 8).bindMemory(to: UnsafeMutablePointer<pv_block>?.self, capacity: Self.tableSize)
     pages = map(frameCount * 8).bindMemory(to: UnsafeMutablePointer<pv_block>?.self, capacity: frameCount)
     single = .allocate(capacity: 1)
-    single.initialize(to: pv_block())
     singleOperations = .allocate(capacity: Self.maximumOperations + 2)
-    single.pointee.ops = singleOperations
+    single.initialize(
+      to: pv_block(key: 0, next: nil, next_in_page: nil, ops: singleOperations, count: 0, bytes: 0, valid: 0, entries: 0))
   }
 
   deinit {
@@ -177,7 +177,7 @@ final class BlockCache {
       }
       offset += Int(op.pointee.length)
       count += 1
-      if op.pointee.flags & UInt16(PV_OP_ENDS_BLOCK.rawValue) != 0 {
+      if op.pointee.flags & UInt16(PV_OP_ENDS_BLOCK) != 0 {
         ended = true
         break
       }
@@ -202,11 +202,11 @@ final class BlockCache {
   /// The operation after a block's last: goes on at the next instruction. Where the block ends in a branch it is never
   /// reached.
   private func terminate(_ op: Operation, offset: Int, ordinal: Int, ended: Bool) {
-    var terminator = pv_op()
+    var terminator = pv_op.blank
     terminator.handler = ended ? leaveHere : fallThrough
     terminator.offset = UInt16(truncatingIfNeeded: offset)
     terminator.ordinal = UInt16(truncatingIfNeeded: ordinal)
-    terminator.flags = UInt16(PV_OP_CODE64.rawValue)
+    terminator.flags = UInt16(PV_OP_CODE64)
     op.initialize(to: terminator)
   }
 
@@ -215,7 +215,7 @@ final class BlockCache {
     let lowered = bytes.withUnsafeBytes { lower($0, offset: 0, ordinal: 0, mode: mode, into: singleOperations) }
     guard case .operation = lowered else { return nil }
     let length = Int(singleOperations.pointee.length)
-    var terminator = pv_op()
+    var terminator = pv_op.blank
     terminator.handler = leaveHere
     terminator.offset = UInt16(length)
     terminator.ordinal = 1
@@ -230,7 +230,7 @@ final class BlockCache {
   func cut(_ block: UnsafeMutablePointer<pv_block>, to count: Int) -> UnsafeMutablePointer<pv_block> {
     guard block != single, count < Int(block.pointee.count) else { return block }
     singleOperations.update(from: block.pointee.ops, count: count)
-    var terminator = pv_op()
+    var terminator = pv_op.blank
     terminator.handler = leaveHere
     terminator.offset = block.pointee.ops[count].offset
     terminator.ordinal = UInt16(count)
@@ -247,7 +247,7 @@ final class BlockCache {
   }
 
   private func lower(_ bytes: UnsafeRawBufferPointer, offset: Int, ordinal: Int, mode: UInt32, into op: Operation) -> Lowered {
-    op.initialize(to: pv_op())
+    op.initialize(to: pv_op.blank)
     op.pointee.offset = UInt16(truncatingIfNeeded: offset)
     op.pointee.ordinal = UInt16(truncatingIfNeeded: ordinal)
     let codeMode = CodeMode(rawValue: UInt8(truncatingIfNeeded: mode)) ?? .long64
@@ -260,20 +260,20 @@ final class BlockCache {
         unimplemented.append(instruction.mnemonic.name)
       }
       op.pointee.handler = raiseUndefined
-      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK.rawValue)
+      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK)
     } catch .truncated {
       if bytes.count < 15 { return .truncated }
       op.pointee.handler = raiseTooLong
       op.pointee.length = 15
-      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK.rawValue)
+      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK)
     } catch .tooLong {
       op.pointee.handler = raiseTooLong
       op.pointee.length = 15
-      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK.rawValue)
+      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK)
     } catch {
       op.pointee.handler = raiseUndefined
       op.pointee.length = 1
-      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK.rawValue)
+      op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK)
     }
     return .operation
   }
@@ -291,3 +291,14 @@ let leaveHere: pv_handler = { cpu, op in
 
 /// Goes on in the next block, at this operation's own address.
 let fallThrough: pv_handler = { cpu, op in branchNotTaken(cpu, op) }
+
+extension pv_op {
+  /// An operation with nothing filled in yet, which leaves where it stands.
+  nonisolated(unsafe) static let blank: pv_op = {
+    let raw = UnsafeMutablePointer<pv_op>.allocate(capacity: 1)
+    defer { raw.deallocate() }
+    memset(raw, 0, MemoryLayout<pv_op>.size)
+    raw.pointee.handler = leaveHere
+    return raw.pointee
+  }()
+}

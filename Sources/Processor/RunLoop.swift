@@ -38,7 +38,7 @@ extension VCPU {
       cpu.pointee.budget &-= Int64(block.pointee.count)
       cpu.pointee.block_rip = cpu.pointee.rip
       cpu.pointee.block = block
-      cpu.pointee.exit = PV_EXIT_NONE.rawValue
+      cpu.pointee.exit = UInt32(PV_EXIT_NONE)
       // A resume flag lasts for one instruction.
       cpu.pointee.rflags &= ~Flag.rf
       var operation = block.pointee.ops
@@ -65,16 +65,16 @@ extension VCPU {
 
   @inline(__always) private func classify(step: Bool) -> Exit? {
     switch cpu.pointee.exit {
-    case PV_EXIT_NONE.rawValue:
+    case UInt32(PV_EXIT_NONE):
       guard step else { return nil }
       cpu.pointee.dr.6 |= 1 << 14
       return .exception(vector: UInt8(Vector.db.rawValue), errorCode: nil)
-    case PV_EXIT_EXCEPTION.rawValue:
+    case UInt32(PV_EXIT_EXCEPTION):
       return exception()
-    case PV_EXIT_SYSCALL.rawValue: return .syscall
-    case PV_EXIT_SYSENTER.rawValue: return .sysenter
-    case PV_EXIT_INTERRUPT.rawValue: return .interrupt(vector: UInt8(truncatingIfNeeded: cpu.pointee.vector))
-    case PV_EXIT_HALT.rawValue: return .halt
+    case UInt32(PV_EXIT_SYSCALL): return .syscall
+    case UInt32(PV_EXIT_SYSENTER): return .sysenter
+    case UInt32(PV_EXIT_INTERRUPT): return .interrupt(vector: UInt8(truncatingIfNeeded: cpu.pointee.vector))
+    case UInt32(PV_EXIT_HALT): return .halt
     default: return .stop
     }
   }

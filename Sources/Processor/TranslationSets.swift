@@ -46,8 +46,8 @@ final class TranslationSets {
     empty.deallocate()
   }
 
-  static let dataSlots = Int(PV_TLB_SIZE.rawValue)
-  static let fetchSlots = Int(PV_FETCH_SIZE.rawValue)
+  static let dataSlots = Int(PV_TLB_SIZE)
+  static let fetchSlots = Int(PV_FETCH_SIZE)
   @inline(__always) static func data(_ set: UnsafeMutablePointer<pv_tlb>) -> UnsafeMutablePointer<pv_tlb_entry> {
     UnsafeMutableRawPointer(set).assumingMemoryBound(to: pv_tlb_entry.self)
   }

@@ -124,7 +124,7 @@ struct pv_vcpu {
   uint64_t deadline;     // cycle
   pv_tlb *tlb;           // the set of the current address space and privilege
   pv_block *_Nullable block;
-  pv_block *_Nullable *block_table; // heads of the hash buckets of decoded blocks
+  pv_block *_Nullable *_Nonnull block_table; // heads of the hash buckets of decoded blocks
   uint64_t block_mask;
   uint64_t rip;          // linear; exact only outside a block
   uint64_t next_rip;

@@ -26,7 +26,7 @@ struct LoweringTable {
   /// Names that a part registered and the table does not have: a test insists that there are none.
   nonisolated(unsafe) static var unknownNames: [String] = []
 
-  static let shared: LoweringTable = {
+  nonisolated(unsafe) static let shared: LoweringTable = {
     var table = LoweringTable()
     registerInteger(&table)
     registerStrings(&table)

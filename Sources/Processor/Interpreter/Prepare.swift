@@ -35,13 +35,13 @@ func prepare(_ instruction: Instruction, offset: Int, mode: CodeMode, _ op: inou
   op.length = instruction.length
   op.size = instruction.operandSize
   op.imm = instruction.immediate
-  var flags: UInt16 = mode == .long64 ? UInt16(PV_OP_CODE64.rawValue) : 0
-  if instruction.prefixes.contains(.lock) { flags |= UInt16(PV_OP_LOCK.rawValue) }
-  if instruction.prefixes.contains(.rep) { flags |= UInt16(PV_OP_REP.rawValue) }
-  if instruction.prefixes.contains(.repne) { flags |= UInt16(PV_OP_REPNE.rawValue) }
-  if instruction.addressSize == 4 { flags |= UInt16(PV_OP_ADDRESS32.rawValue) }
-  if instruction.addressSize == 2 { flags |= UInt16(PV_OP_ADDRESS16.rawValue) }
-  if instruction.segment == 2 { flags |= UInt16(PV_OP_STACK_SEGMENT.rawValue) }
+  var flags: UInt16 = mode == .long64 ? UInt16(PV_OP_CODE64) : 0
+  if instruction.prefixes.contains(.lock) { flags |= UInt16(PV_OP_LOCK) }
+  if instruction.prefixes.contains(.rep) { flags |= UInt16(PV_OP_REP) }
+  if instruction.prefixes.contains(.repne) { flags |= UInt16(PV_OP_REPNE) }
+  if instruction.addressSize == 4 { flags |= UInt16(PV_OP_ADDRESS32) }
+  if instruction.addressSize == 2 { flags |= UInt16(PV_OP_ADDRESS16) }
+  if instruction.segment == 2 { flags |= UInt16(PV_OP_STACK_SEGMENT) }
   op.flags = flags
   let kinds = [operands.0.kind, operands.1.kind]
   if kinds[0] == .relative || kinds[1] == .relative {

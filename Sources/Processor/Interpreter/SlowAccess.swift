@@ -9,7 +9,7 @@ import GuestMemory
 
 // Guest memory accesses that the TLB does not answer: a miss, a page crossing, a page with code, a page table.
 
-@inline(__always) private func isStack(_ op: Operation) -> Bool { op.pointee.flags & UInt16(PV_OP_STACK_SEGMENT.rawValue) != 0 }
+@inline(__always) private func isStack(_ op: Operation) -> Bool { op.pointee.flags & UInt16(PV_OP_STACK_SEGMENT) != 0 }
 
 /// Bytes of [linear, linear + count) in its first page.
 @inline(__always) private func firstPart(_ linear: UInt64, _ count: Int) -> Int { min(count, 4096 - Int(linear & 4095)) }
