@@ -1,0 +1,62 @@
+import CLzma
+
+func unlzma(_ data: UnsafeRawBufferPointer, format: CompressionFormat, limit: Int) throws(CompressionError) -> [UInt8] {
+  var output = try OutputBuffer(format: format, limit: limit, expecting: data.count &* 6)
+  var offset = 0
+  repeat {
+    offset += try unlzmaStream(UnsafeRawBufferPointer(rebasing: data[offset...]), format: format, into: &output)
+    guard format == .xz else { break }
+    // Stream padding: zero bytes in fours.
+    while data.count - offset >= 4, data.loadUnaligned(fromByteOffset: offset, as: UInt32.self) == 0 { offset += 4 }
+  } while CompressionFormat.detect(UnsafeRawBufferPointer(rebasing: data[offset...])) == .xz
+  return output.finish()
+}
+
+/// Decodes one stream; returns the input bytes it took.
+private func unlzmaStream(
+  _ data: UnsafeRawBufferPointer, format: CompressionFormat, into output: inout OutputBuffer
+) throws(CompressionError) -> Int {
+  let stream = CStream(lzma_stream())
+  defer { stream.free() }
+  // The dictionary is the largest part; 1.5 GiB is liblzma's own largest.
+  let memoryLimit: UInt64 = 2 << 30
+  let started = format == .xz ? lzma_stream_decoder(stream.pointer, memoryLimit, 0) : lzma_alone_decoder(stream.pointer, memoryLimit)
+  guard started == LZMA_OK else { throw .outOfMemory }
+  defer { lzma_end(stream.pointer) }
+  stream.pointer.pointee.next_in = data.bindMemory(to: UInt8.self).baseAddress
+  stream.pointer.pointee.avail_in = data.count
+  while true {
+    let before = stream.pointer.pointee.avail_in
+    var produced = 0
+    var status = LZMA_OK
+    if output.count == output.limit {
+      var spare: UInt8 = 0
+      withUnsafeMutablePointer(to: &spare) {
+        stream.pointer.pointee.next_out = $0
+        stream.pointer.pointee.avail_out = 1
+        status = lzma_code(stream.pointer, LZMA_FINISH)
+        produced = 1 - stream.pointer.pointee.avail_out
+      }
+      guard produced == 0 else { throw .tooLarge(format, limit: output.limit) }
+    } else {
+      let room = try output.room(decoderStep)
+      stream.pointer.pointee.next_out = room.bindMemory(to: UInt8.self).baseAddress
+      stream.pointer.pointee.avail_out = room.count
+      status = lzma_code(stream.pointer, LZMA_FINISH)
+      produced = room.count - stream.pointer.pointee.avail_out
+      output.advance(produced)
+    }
+    switch status {
+    case LZMA_STREAM_END: return data.count - stream.pointer.pointee.avail_in
+    case LZMA_OK:
+      // Without an end mark a .lzma stream of unknown size stops asking when its input is used up.
+      if produced == 0 && before == stream.pointer.pointee.avail_in { throw .truncated(format) }
+    case LZMA_BUF_ERROR: throw .truncated(format)
+    case LZMA_MEM_ERROR: throw .outOfMemory
+    case LZMA_MEMLIMIT_ERROR: throw .unsupported(format, "a dictionary over 1.5 GiB")
+    case LZMA_FORMAT_ERROR: throw .corrupt(format, "its header is none of \(format.displayName)")
+    case LZMA_OPTIONS_ERROR: throw .unsupported(format, "a filter or option")
+    default: throw .corrupt(format, "its checksum or its data does not hold")
+    }
+  }
+}

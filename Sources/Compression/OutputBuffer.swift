@@ -1,0 +1,114 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Bytes being decompressed into: one contiguous region, so that a decoder may refer back to what it has written.
+///
+/// Invariant: `base` holds `capacity` bytes, of which `count` are written; `count` never passes `limit`.
+struct OutputBuffer: ~Copyable {
+  private(set) var base: UnsafeMutableRawPointer
+  private(set) var capacity: Int
+  private(set) var count = 0
+  let limit: Int
+  let format: CompressionFormat
+
+  init(format: CompressionFormat, limit: Int, expecting: Int = 0) throws(CompressionError) {
+    let wanted = max(1, min(max(expecting, 64 << 10), max(limit, 0)))
+    guard let p = malloc(wanted) else { throw .outOfMemory }
+    base = p
+    capacity = wanted
+    self.limit = max(limit, 0)
+    self.format = format
+  }
+
+  deinit { free(base) }
+
+  /// Room for up to `wanted` more bytes, cut at the limit; throws if not even one byte may follow.
+  mutating func room(_ wanted: Int) throws(CompressionError) -> UnsafeMutableRawBufferPointer {
+    let left = limit - count
+    guard left > 0 else { throw .tooLarge(format, limit: limit) }
+    let granted = min(wanted, left)
+    if capacity - count < granted {
+      let (doubled, overflow) = capacity.multipliedReportingOverflow(by: 2)
+      let grown = min(limit, max(overflow ? limit : doubled, count + granted))
+      guard let p = realloc(base, grown) else { throw .outOfMemory }
+      base = p
+      capacity = grown
+    }
+    return UnsafeMutableRawBufferPointer(start: base + count, count: granted)
+  }
+
+  /// Says that `n` bytes of the last `room` have been written.
+  mutating func advance(_ n: Int) {
+    precondition(n >= 0 && n <= capacity - count)
+    count += n
+  }
+
+  mutating func append(_ bytes: UnsafeRawBufferPointer) throws(CompressionError) {
+    guard bytes.count > 0, let source = bytes.baseAddress else { return }
+    let space = try room(bytes.count)
+    guard space.count == bytes.count, let target = space.baseAddress else { throw .tooLarge(format, limit: limit) }
+    memcpy(target, source, bytes.count)
+    advance(bytes.count)
+  }
+
+  /// What has been written from `offset` on. Use at once.
+  func written(from offset: Int) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: base + offset, count: count - offset)
+  }
+
+  consuming func finish() -> [UInt8] {
+    let (source, n) = (base, count)
+    let bytes = [UInt8](unsafeUninitializedCapacity: n) { buffer, written in
+      if n > 0, let target = buffer.baseAddress { memcpy(target, source, n) }
+      written = n
+    }
+    // Without this the buffer could be freed at its last mention, before the copy.
+    discard self
+    free(source)
+    return bytes
+  }
+}
+
+/// Reads the fields of a container from hostile bytes: every read is checked and says `truncated` past the end.
+struct InputCursor {
+  let data: UnsafeRawBufferPointer
+  let format: CompressionFormat
+  private(set) var offset = 0
+
+  init(_ data: UnsafeRawBufferPointer, format: CompressionFormat) {
+    self.data = data
+    self.format = format
+  }
+
+  var remaining: Int { data.count - offset }
+
+  mutating func bytes(_ n: Int) throws(CompressionError) -> UnsafeRawBufferPointer {
+    guard n >= 0, n <= remaining else { throw .truncated(format) }
+    defer { offset += n }
+    return UnsafeRawBufferPointer(rebasing: data[offset..<offset + n])
+  }
+
+  mutating func byte() throws(CompressionError) -> UInt8 {
+    guard remaining > 0 else { throw .truncated(format) }
+    defer { offset += 1 }
+    return data[offset]
+  }
+
+  private mutating func integer<T: FixedWidthInteger>(_: T.Type) throws(CompressionError) -> T {
+    try bytes(MemoryLayout<T>.size).loadUnaligned(as: T.self)
+  }
+
+  mutating func little32() throws(CompressionError) -> UInt32 { UInt32(littleEndian: try integer(UInt32.self)) }
+  mutating func little64() throws(CompressionError) -> UInt64 { UInt64(littleEndian: try integer(UInt64.self)) }
+  mutating func big32() throws(CompressionError) -> UInt32 { UInt32(bigEndian: try integer(UInt32.self)) }
+  mutating func big16() throws(CompressionError) -> UInt16 { UInt16(bigEndian: try integer(UInt16.self)) }
+
+  /// The next 32 bits without taking them; nil if there are fewer.
+  func peekLittle32() -> UInt32? {
+    guard remaining >= 4 else { return nil }
+    return UInt32(littleEndian: data.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+  }
+}
