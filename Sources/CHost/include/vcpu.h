@@ -109,6 +109,13 @@ enum {
   PV_EXIT_HALT = 7,
 };
 
+/// pv_vcpu.vector_ready: what SSE and AVX operations may take for granted. Clear means: look (VectorState.swift).
+enum {
+  PV_VECTOR_SSE = 1,    // CR0.EM, CR0.TS clear and CR4.OSFXSR set
+  PV_VECTOR_AVX = 2,    // CR0.TS clear, CR4.OSXSAVE set, XCR0 has SSE and AVX
+  PV_VECTOR_MASKED = 4, // MXCSR masks every exception
+};
+
 /// Indices of pv_vcpu.seg, in encoding order.
 enum { PV_ES, PV_CS, PV_SS, PV_DS, PV_FS, PV_GS };
 
@@ -147,6 +154,7 @@ struct pv_vcpu {
   uint32_t x87_control_status; // FCW | FSW << 16, TOP kept in `x87_top`
   uint32_t x87_top;
   uint32_t x87_tags;     // bit n set: physical register n is in use
+  uint32_t vector_ready; // PV_VECTOR_*; 0 it after any change of CR0, CR4, XCR0 or MXCSR
   uint64_t x87_ip, x87_dp;
   uint16_t x87_opcode, x87_cs, x87_ds;
   uint16_t debug_armed;  // DR7 has an enabled breakpoint

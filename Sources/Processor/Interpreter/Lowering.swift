@@ -17,7 +17,18 @@ struct LoweringTable {
         LoweringTable.unknownNames.append(name)
         continue
       }
-      byMnemonic[Int(mnemonic.rawValue)] = lowerer
+      let index = Int(mnemonic.rawValue)
+      guard let earlier = byMnemonic[index] else {
+        byMnemonic[index] = lowerer
+        continue
+      }
+      // MMX and SSE share names: what the later part does not take is the earlier one's.
+      byMnemonic[index] = { instruction, op in
+        let prepared = op
+        if lowerer(instruction, &op) { return true }
+        op = prepared
+        return earlier(instruction, &op)
+      }
     }
   }
 

@@ -1,3 +1,10 @@
-func registerVector(_ table: inout LoweringTable) {}
-func vectorStateEnter(_ cpu: CPU) {}
-func vectorStateLeave(_ cpu: CPU) {}
+/// Registers SSE to SSE4.2, AES, PCLMULQDQ, SHA, AVX, AVX2, FMA and F16C.
+func registerVector(_ table: inout LoweringTable) {
+  registerVectorMoves(&table)
+  registerVectorLogic(&table)
+  registerVectorArithmetic(&table)
+  registerVectorComparisons(&table)
+  registerVectorProducts(&table)
+  registerVectorSigns(&table)
+  registerVectorHorizontals(&table)
+}

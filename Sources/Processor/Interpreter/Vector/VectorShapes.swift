@@ -1,0 +1,224 @@
+import CHost
+import X86
+
+// How vector operations get their operands.
+//
+// A kernel computes 16 bytes; a handler ("shape") finds its operands, calls it once or for each half of a YMM register, and
+// clears what the encoding clears. So an instruction is a kernel and a shape, and the few that matter most have a handler of
+// their own. `op.data` is the kernel, `op.extra` what must be ready (bits 2:0) and the alignment mask of the memory operand
+// (bits 7:3), `op.size` the bytes of the memory operand, `op.src3` the distance of the upper half's source.
+
+/// (destination, first source, second source, immediate, cpu). Sources may be the destination.
+typealias Kernel =
+  @convention(c) (
+    UnsafeMutableRawPointer, UnsafeRawPointer, UnsafeRawPointer, UInt64, UnsafeMutablePointer<pv_vcpu>
+  ) -> Void
+
+typealias Handler = @convention(c) (UnsafeMutablePointer<pv_vcpu>, UnsafeMutablePointer<pv_op>) -> UnsafeMutablePointer<pv_op>?
+
+typealias V128 = SIMD2<UInt64>
+typealias V256 = SIMD4<UInt64>
+
+extension UnsafeMutablePointer where Pointee == pv_op {
+  @inline(__always) var kernel: Kernel { unsafeBitCast(UInt(truncatingIfNeeded: pointee.data), to: Kernel.self) }
+  @inline(__always) var immediate: UInt64 { UInt64(bitPattern: pointee.imm) }
+}
+
+@inline(__always) func clearUpper(_ destination: UnsafeMutableRawPointer) {
+  destination.storeBytes(of: V128(), toByteOffset: 16, as: V128.self)
+}
+
+/// Host address of the operation's memory operand of `count` bytes, aligned as `op.extra` asks, or nil after a fault.
+@inline(__always) func vectorOperand(_ cpu: CPU, _ op: Operation, _ count: Int) -> UnsafeRawPointer? {
+  let linear = cpu.effectiveAddress(op)
+  guard linear & UInt64(op.pointee.extra >> 3) == 0 else {
+    misaligned(cpu)
+    return nil
+  }
+  return readBytes(cpu, op, linear, count, cpu.address(StateOffset.scratch))
+}
+
+/// Records #GP(0), for a handler that returns `raise(cpu, op)`.
+@inline(never) func misaligned(_ cpu: CPU) {
+  cpu.pointee.vector = Vector.gp.rawValue
+  cpu.pointee.error_code = 0
+  cpu.pointee.has_error_code = 1
+}
+
+// MARK: - Shapes
+
+/// 16 bytes, all in registers, legacy encoding; also everything whose destination is a general register or the flags.
+func vectorRegisters(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  let o = op.pointee
+  op.kernel(cpu.address(o.dst), cpu.address(o.src), cpu.address(o.src2), op.immediate, cpu)
+  return next(cpu, op)
+}
+
+/// The same with the last source in memory.
+func vectorMemory(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  guard let b = vectorOperand(cpu, op, Int(op.pointee.size)) else { return raise(cpu, op) }
+  op.kernel(cpu.address(op.pointee.dst), cpu.address(op.pointee.src), b, op.immediate, cpu)
+  return next(cpu, op)
+}
+
+/// VEX.128: bytes 31:16 of the destination are cleared.
+func vectorRegisters128(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  let o = op.pointee
+  op.kernel(cpu.address(o.dst), cpu.address(o.src), cpu.address(o.src2), op.immediate, cpu)
+  clearUpper(cpu.address(o.dst))
+  return next(cpu, op)
+}
+
+func vectorMemory128(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  guard let b = vectorOperand(cpu, op, Int(op.pointee.size)) else { return raise(cpu, op) }
+  op.kernel(cpu.address(op.pointee.dst), cpu.address(op.pointee.src), b, op.immediate, cpu)
+  clearUpper(cpu.address(op.pointee.dst))
+  return next(cpu, op)
+}
+
+/// VEX.256 that treats both halves alike. The upper comes first: a widening source is then not overwritten too early.
+func vectorRegisters256(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  let o = op.pointee
+  let d = cpu.address(o.dst)
+  let a = cpu.address(o.src)
+  let b = cpu.address(o.src2)
+  let kernel = op.kernel
+  kernel(d + 16, a + 16, b + Int(o.src3), op.immediate, cpu)
+  kernel(d, a, b, op.immediate, cpu)
+  return next(cpu, op)
+}
+
+func vectorMemory256(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  guard let b = vectorOperand(cpu, op, Int(op.pointee.size)) else { return raise(cpu, op) }
+  let d = cpu.address(op.pointee.dst)
+  let a = cpu.address(op.pointee.src)
+  let kernel = op.kernel
+  kernel(d + 16, a + 16, b + Int(op.pointee.src3), op.immediate, cpu)
+  kernel(d, a, b, op.immediate, cpu)
+  return next(cpu, op)
+}
+
+/// VEX.256 whose source of 32 bytes becomes 16: the kernel leaves 8 bytes for each half.
+func vectorNarrow256(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  var b = UnsafeRawPointer(cpu.address(op.pointee.src2))
+  if op.pointee.size != 0 {
+    guard let memory = vectorOperand(cpu, op, 32) else { return raise(cpu, op) }
+    b = memory
+  }
+  let d = cpu.address(op.pointee.dst)
+  let kernel = op.kernel
+  let scratch = cpu.address(StateOffset.scratch) + 32
+  kernel(scratch, b + 16, b + 16, op.immediate, cpu)
+  kernel(d, b, b, op.immediate, cpu)
+  (d + 8).copyMemory(from: scratch, byteCount: 8)
+  clearUpper(d)
+  return next(cpu, op)
+}
+
+/// The kernel's result goes to memory: `op.size` bytes of what it leaves, its source being register operand 1.
+func vectorStore(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  let scratch = cpu.address(StateOffset.scratch)
+  let source = cpu.address(op.pointee.src)
+  op.kernel(scratch, source, source, op.immediate, cpu)
+  guard writeBytes(cpu, op, cpu.effectiveAddress(op), scratch, Int(op.pointee.size)) else { return raise(cpu, op) }
+  return next(cpu, op)
+}
+
+// MARK: - Lowering
+
+/// What an instruction's lowering needs to know beyond its kernel.
+struct VectorForm {
+  var kernel: Kernel
+  /// Bytes of the memory operand of a 16-byte operation.
+  var memory = 16
+  /// Distance of the upper half's source from the lower's (0: both take the same).
+  var stride = 16
+  /// It looks at MXCSR and may raise #XM.
+  var float = false
+  /// VEX.L is ignored.
+  var scalar = false
+  /// The destination is no vector register: nothing of it is cleared.
+  var general = false
+  /// Legacy memory operands need no alignment although they have 16 bytes.
+  var unaligned = false
+  /// There is no 256-bit form.
+  var only128 = false
+}
+
+extension Instruction {
+  /// Operand `i`, or one of kind none.
+  func operand(_ i: Int) -> Operand {
+    switch i {
+    case 0: operands.0
+    case 1: operands.1
+    case 2: operands.2
+    case 3: operands.3
+    case 4: operands.4
+    default: Operand()
+    }
+  }
+
+  /// Register and memory operands, which come before immediates.
+  var placeCount: Int {
+    var count = 0
+    while count < min(Int(operandCount), 5), operand(count).kind != .immediate { count += 1 }
+    return count
+  }
+
+  var usesMMX: Bool { (0..<min(Int(operandCount), 5)).contains { operand($0).kind == .mmx } }
+  /// Readiness bits of this encoding.
+  var vectorNeed: UInt8 { vectorLength > 0 ? readyAVX : readySSE }
+}
+
+/// Fills in kernel, shape and operands of an instruction whose places are (d, b) or (d, a, b).
+func lowerVector(_ form: VectorForm, _ instruction: Instruction, _ op: inout pv_op) -> Bool {
+  guard !instruction.usesMMX else { return false }
+  let places = instruction.placeCount
+  guard places == 2 || places == 3 else { return false }
+  let vex = instruction.vectorLength > 0
+  let wide = instruction.vectorLength == 32 && !form.scalar
+  if wide && form.only128 { return false }
+  let memory = instruction.operand(places - 1).kind == .memory
+  if instruction.operand(0).kind == .memory { return false }
+  let last = places == 2 ? op.src : op.src2
+  op.src = places == 2 ? op.dst : op.src
+  op.src2 = memory ? StateOffset.scratch : last
+  op.src3 = UInt16(form.stride)
+  op.data = UInt64(UInt(bitPattern: unsafeBitCast(form.kernel, to: Int.self)))
+  op.extra = instruction.vectorNeed | (form.float ? readyMasked : 0)
+  // A source that both halves share is not twice as long.
+  let doubled = wide && form.stride != 0
+  op.size = memory ? UInt8(doubled ? form.memory * 2 : form.memory) : 0
+  if memory && !vex && form.memory == 16 && !form.unaligned { op.extra |= 15 << 3 }
+  if wide {
+    op.handler = memory ? { cpu, op in vectorMemory256(cpu, op) } : { cpu, op in vectorRegisters256(cpu, op) }
+  } else if vex && !form.general {
+    op.handler = memory ? { cpu, op in vectorMemory128(cpu, op) } : { cpu, op in vectorRegisters128(cpu, op) }
+  } else {
+    op.handler = memory ? { cpu, op in vectorMemory(cpu, op) } : { cpu, op in vectorRegisters(cpu, op) }
+  }
+  return true
+}
+
+extension LoweringTable {
+  /// Registers a legacy instruction and its VEX form, which has a "v" before its name.
+  mutating func vector(_ name: String, _ form: VectorForm) {
+    register(name, "v" + name) { instruction, op in lowerVector(form, instruction, &op) }
+  }
+
+  /// Registers one name exactly.
+  mutating func vectorOnly(_ name: String, _ form: VectorForm) {
+    register(name) { instruction, op in lowerVector(form, instruction, &op) }
+  }
+
+  /// An integer operation on 16 bytes.
+  mutating func vector(_ name: String, _ kernel: @escaping Kernel) { vector(name, VectorForm(kernel: kernel)) }
+}
