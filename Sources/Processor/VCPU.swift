@@ -42,6 +42,8 @@ public final class VCPU: @unchecked Sendable {
   }
   /// CPUID: (leaf, subleaf) -> eax, ebx, ecx, edx.
   public var cpuid: (UInt32, UInt32) -> (UInt32, UInt32, UInt32, UInt32) = { _, _ in (0, 0, 0, 0) }
+  /// What CPL 0 and port instructions reach of the platform.
+  public var system = SystemHooks()
 
   public init(memory: MachineMemory) {
     self.memory = memory

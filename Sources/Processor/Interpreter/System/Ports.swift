@@ -1,0 +1,119 @@
+import CHost
+import X86
+
+// IN, OUT, INS, OUTS. Where CPL > IOPL they raise #GP(0): a TSS that grants single ports is not looked at. Where IOPL allows, the
+// platform's hooks answer; without hooks there are no ports, and that is a #GP(0) too.
+
+func registerPorts(_ table: inout LoweringTable) {
+  table.register("in") { i, op in
+    port(i.operands.1, i, &op)
+    op.size = i.operands.0.size
+    op.handler = input
+    return true
+  }
+  table.register("out") { i, op in
+    port(i.operands.0, i, &op)
+    op.size = i.operands.1.size
+    op.handler = output
+    return true
+  }
+  for (suffix, size) in [("b", UInt8(1)), ("w", 2), ("d", 4)] {
+    for (name, isInput) in [("ins", true), ("outs", false)] {
+      table.register(name + suffix) { i, op in
+        op.size = size
+        op.extra = i.addressSize
+        op.handler = isInput ? inputString : outputString
+        op.flags |= UInt16(PV_OP_ENDS_BLOCK)
+        return true
+      }
+    }
+  }
+}
+
+/// `extra` 1: the port is in DX, else it is `imm`.
+private func port(_ operand: Instruction.Operand, _ i: Instruction, _ op: inout pv_op) {
+  op.extra = operand.kind == .immediate ? 0 : 1
+  op.imm = i.immediate & 0xFF
+  op.flags |= UInt16(PV_OP_ENDS_BLOCK)
+}
+
+private func portNumber(_ cpu: CPU, _ op: Operation) -> UInt16 {
+  UInt16(truncatingIfNeeded: op.pointee.extra == 1 ? cpu.pointee.gpr.2 : UInt64(bitPattern: op.pointee.imm))
+}
+
+private func input(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portIn else { return raiseGP(cpu, op) }
+  let value = hook(portNumber(cpu, op), Int(op.pointee.size))
+  switch op.pointee.size {
+  case 1: cpu.set(0, UInt8(truncatingIfNeeded: value))
+  case 2: cpu.set(0, UInt16(truncatingIfNeeded: value))
+  default: cpu.set(0, value)
+  }
+  return leave(cpu, cpu.ripAfter(op))
+}
+
+private func output(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portOut else { return raiseGP(cpu, op) }
+  let size = Int(op.pointee.size)
+  let value = cpu.pointee.gpr.0 & (size == 4 ? 0xFFFF_FFFF : size == 2 ? 0xFFFF : 0xFF)
+  hook(portNumber(cpu, op), size, UInt32(truncatingIfNeeded: value))
+  return leave(cpu, cpu.ripAfter(op))
+}
+
+private func addressMask(_ op: Operation) -> UInt64 {
+  op.pointee.extra == 8 ? ~0 : op.pointee.extra == 4 ? 0xFFFF_FFFF : 0xFFFF
+}
+
+private func advance(_ value: UInt64, _ by: UInt64, _ mask: UInt64) -> UInt64 {
+  // 16-bit pointers keep what is above them, 32-bit ones clear it, as any register write does.
+  mask == 0xFFFF ? value & ~mask | (value &+ by) & mask : (value &+ by) & mask
+}
+
+private func stringStep(_ cpu: CPU, _ op: Operation) -> UInt64 {
+  let size = UInt64(op.pointee.size)
+  return cpu.pointee.rflags & Flag.df != 0 ? 0 &- size : size
+}
+
+private func segmentedAddress(_ cpu: CPU, _ op: Operation, _ offset: UInt64, _ base: UInt64) -> UInt64 {
+  cpu.pointee.mode == 0 ? offset &+ base : (offset &+ base) & 0xFFFF_FFFF
+}
+
+private func isRepeated(_ op: Operation) -> Bool { op.pointee.flags & UInt16(PV_OP_REP | PV_OP_REPNE) != 0 }
+
+/// One iteration is done: goes on, or comes back for the next one. Each is an instruction of its own to the clock.
+private func afterIteration(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isRepeated(op) else { return leave(cpu, cpu.ripAfter(op)) }
+  let mask = addressMask(op)
+  cpu.pointee.gpr.1 = advance(cpu.pointee.gpr.1, ~0, mask)
+  return leave(cpu, cpu.pointee.gpr.1 & mask == 0 ? cpu.ripAfter(op) : cpu.rip(of: op))
+}
+
+private func inputString(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portIn else { return raiseGP(cpu, op) }
+  let mask = addressMask(op)
+  if isRepeated(op) && cpu.pointee.gpr.1 & mask == 0 { return leave(cpu, cpu.ripAfter(op)) }
+  let size = Int(op.pointee.size)
+  let base = cpu.pointee.mode == 0 ? 0 : cpu.pointee.seg.0.base
+  let address = segmentedAddress(cpu, op, cpu.pointee.gpr.7 & mask, base)
+  // The device is read only if its value has somewhere to go.
+  guard readForWrite(cpu, op, address, UInt8.self) != nil,
+    readForWrite(cpu, op, address &+ UInt64(size - 1), UInt8.self) != nil
+  else { return raise(cpu, op) }
+  let value = hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size)
+  guard writeSized(cpu, op, address, UInt64(value), size) else { return raise(cpu, op) }
+  cpu.pointee.gpr.7 = advance(cpu.pointee.gpr.7, stringStep(cpu, op), mask)
+  return afterIteration(cpu, op)
+}
+
+private func outputString(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portOut else { return raiseGP(cpu, op) }
+  let mask = addressMask(op)
+  if isRepeated(op) && cpu.pointee.gpr.1 & mask == 0 { return leave(cpu, cpu.ripAfter(op)) }
+  let size = Int(op.pointee.size)
+  let base = cpu.get(op.pointee.segbase, UInt64.self)
+  let address = segmentedAddress(cpu, op, cpu.pointee.gpr.6 & mask, base)
+  guard let value = readSized(cpu, op, address, size) else { return raise(cpu, op) }
+  hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size, UInt32(truncatingIfNeeded: value))
+  cpu.pointee.gpr.6 = advance(cpu.pointee.gpr.6, stringStep(cpu, op), mask)
+  return afterIteration(cpu, op)
+}
