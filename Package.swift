@@ -21,6 +21,7 @@ var targets: [Target] = [
   library("CZstd", path: "Sources/CZstd", apt: "libzstd-dev"),
   library("CBzip2", path: "Sources/CBzip2", apt: "libbz2-dev"),
   library("CSlirp", path: "Sources/CSlirp", apt: "libslirp-dev"),
+  library("CCrypto", path: "Sources/CCrypto", apt: "libssl-dev"),
   library("CCapstone", path: "Sources/CCapstone", apt: "libcapstone-dev"),
   .target(name: "X86", swiftSettings: safe),
   .target(name: "GuestMemory", dependencies: ["CHost"], swiftSettings: hot),
@@ -41,7 +42,7 @@ var targets: [Target] = [
     name: "Machine",
     dependencies: [
       "Hypervisor", "Xenstore", "BackEnds", "Storage", "HostLinks", "Configuration", "Processor", "GuestMemory",
-      "Devices", "X86", .product(name: "Logging", package: "swift-log"),
+      "Devices", "X86", "CCrypto", .product(name: "Logging", package: "swift-log"),
     ], swiftSettings: safe),
   .executableTarget(
     name: "paravane",

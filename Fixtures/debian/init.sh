@@ -1,0 +1,51 @@
+#!/bin/busybox sh
+# The first process of the guests that Paravane boots to try itself. Words of the kernel command line choose what it does:
+#   pv.test=NAME   run that part below, say TEST-DONE and power off; without it, a shell on the console
+export PATH=/bin:/sbin HOME=/root TERM=linux
+/bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin
+/bin/busybox --install -s
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs tmp /tmp
+echo "PARAVANE-BOOTED $(uname -r)"
+for module in $(cat /lib/modules/order); do insmod "/lib/modules/$module" 2>/dev/null; done
+option() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
+network() {
+  ip link set lo up
+  ip link set eth0 up 2>/dev/null && udhcpc -q -n -t 5 -T 2 -i eth0 -s /etc/udhcpc.sh >/dev/null 2>&1
+}
+test=$(option pv.test)
+case "$test" in
+  "")
+    network
+    hostname paravane
+    echo
+    echo "A shell inside $(uname -sr). Try: ip addr, ping 10.0.2.2, mke2fs /dev/xvda, mount /dev/xvda /mnt, poweroff"
+    setsid cttyhack sh
+    ;;
+  boot) ls /sys/block /sys/class/net ;;
+  disk-write) # a file system with a random file; prints its sum
+    mke2fs -F /dev/xvda >/dev/null 2>&1 && mount -t ext4 /dev/xvda /mnt || mount -t ext2 /dev/xvda /mnt
+    dd if=/dev/urandom of=/mnt/file bs=1M count="$(option pv.megabytes)" 2>/dev/null
+    sync
+    echo "SUM $(sha256sum < /mnt/file)"
+    umount /mnt
+    ;;
+  disk-read)
+    mount -t ext4 -o ro /dev/xvda /mnt
+    echo "SUM $(sha256sum < /mnt/file)"
+    umount /mnt
+    ;;
+  network)
+    network
+    ip addr show eth0
+    ping -c 2 10.0.2.2
+    wget -q -O /tmp/file "$(option pv.url)" && echo "SUM $(sha256sum < /tmp/file)"
+    ;;
+  *) echo "unknown pv.test=$test" ;;
+esac
+dmesg | grep -E 'WARNING:|BUG:|Oops|unchecked MSR|Call Trace' | sed 's/^/DMESG /'
+[ -z "$test" ] || echo "TEST-DONE"
+sync
+poweroff -f

@@ -1,0 +1,51 @@
+# The verbs of Paravane's front door. `make help` lists them.
+SHELL := /bin/bash
+CONFIGURATION ?= release
+PRODUCT = .build/$(CONFIGURATION)/paravane
+SWIFT_BUILD = swift build -c $(CONFIGURATION)
+KERNELS = .kernels
+
+.PHONY: help run build install test bench fuzz soak conformance format lint docs clean packages kernels fixtures swift
+
+help: ## list the verbs
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+swift:
+	@command -v swift >/dev/null || { echo "make: Swift 6.3 is missing: install the toolchain for your system from swift.org and put its usr/bin on PATH" >&2; exit 69; }
+
+packages: swift
+	@bash Fixtures/packages.sh
+
+kernels: packages
+	@bash Fixtures/debian/kernel.sh cloud-amd64 $(KERNELS)
+
+build: packages ## build paravane (CONFIGURATION=debug for a debug build)
+	$(SWIFT_BUILD) --product paravane
+
+run: build kernels ## boot Debian's stock kernel to a shell with a disk and a network
+	@[ -e $(KERNELS)/disk.raw ] || truncate -s 256M $(KERNELS)/disk.raw
+	$(PRODUCT) run --kernel $(KERNELS)/vmlinuz-cloud-amd64 --ramdisk $(KERNELS)/initrd-cloud-amd64.cpio --memory 512 \
+	  --cmdline "console=hvc0 quiet" --disk $(KERNELS)/disk.raw,raw,xvda,rw --vif link=user
+
+install: packages ## install one binary, Swift's runtime linked in, to $(PREFIX)/bin
+	swift build -c release --product paravane --static-swift-stdlib --scratch-path .build-install
+	install -D -m 755 .build-install/release/paravane $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/paravane
+
+fixtures: packages
+	@$(MAKE) --no-print-directory -C Fixtures
+
+test: packages fixtures ## run every test, fetching what they need
+	@bash Fixtures/debian/kernel.sh cloud-amd64 $(KERNELS)
+	@bash Fixtures/debian/kernel.sh amd64 $(KERNELS)
+	swift build -c release --product paravane
+	swift test
+	bash Fixtures/boot-tests.sh .build/release/paravane $(KERNELS)
+
+format: ## rewrite the sources in the house format
+	swift format -i -r Package.swift Sources Tests Benchmarks
+
+lint: ## check the house format
+	swift format lint -s -r Package.swift Sources Tests Benchmarks
+
+clean: ## remove what was built
+	rm -rf .build .build-*

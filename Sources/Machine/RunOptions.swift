@@ -1,0 +1,40 @@
+import Configuration
+import Hypervisor
+
+/// Everything `paravane run` decides before a machine is put together. Command-line options have been merged with the
+/// configuration file, and defaults applied.
+public struct RunOptions: Sendable {
+  public var name = "guest"
+  public var uuid: [UInt8] = Array(repeating: 0, count: 16)
+  public var kernel = ""
+  public var ramdisk: String?
+  public var commandLine = ""
+  /// MiB.
+  public var memory = 512
+  public var vcpus = 1
+  public var clock = ClockMode.virtual
+  public var seed: UInt64 = 0
+  /// Wall clock at cycle 0, nanoseconds since 1970.
+  public var startTime: UInt64 = 1_767_225_600_000_000_000
+  /// Guest cycles per second.
+  public var cyclesPerSecond: UInt64 = 1_000_000_000
+  public var frames = FrameOrder.identity
+  public var cpu = "v3"
+  public var statisticsPath: String?
+  public var wantsDigest = false
+  public var timeout: Double?
+  public var restartOnReboot = false
+  public init() {}
+}
+
+/// How a run ended.
+public struct Outcome: Sendable {
+  public enum Ending: String, Sendable, Codable {
+    case poweroff, crash, reboot, timeout, signal
+  }
+  public var ending: Ending
+  /// The process's exit status, as the command line's contract has it.
+  public var status: Int32
+  /// Crash report, for standard error.
+  public var report: String?
+}

@@ -1,0 +1,65 @@
+import Foundation
+
+/// What `--stats` writes: the keys are a contract.
+public struct Statistics: Encodable, Sendable {
+  public struct Memory: Encodable, Sendable {
+    public var guest_touched_bytes: UInt64 = 0
+    public var resident_bytes: UInt64 = 0
+  }
+  public struct Exits: Encodable, Sendable {
+    public var hypercall: UInt64 = 0
+    public var syscall: UInt64 = 0
+    public var exception: UInt64 = 0
+    public var privileged: UInt64 = 0
+    public var port: UInt64 = 0
+    public var mmio: UInt64 = 0
+    public var event: UInt64 = 0
+  }
+  public struct Disk: Encodable, Sendable {
+    public var dev: String
+    public var read_bytes: UInt64 = 0
+    public var write_bytes: UInt64 = 0
+    public var read_requests: UInt64 = 0
+    public var write_requests: UInt64 = 0
+    public var flushes: UInt64 = 0
+  }
+  public struct Network: Encodable, Sendable {
+    public var dev: String
+    public var rx_bytes: UInt64 = 0
+    public var tx_bytes: UInt64 = 0
+    public var rx_packets: UInt64 = 0
+    public var tx_packets: UInt64 = 0
+  }
+
+  public var paravane = "0.1.0"
+  public var type = "pv"
+  public var engine = "interpreter"
+  public var clock = "virtual"
+  public var timing = "plain"
+  public var cpu = "v3"
+  public var seed: UInt64 = 0
+  public var tsc_hz: UInt64 = 0
+  public var ended = "poweroff"
+  public var wall_seconds = 0.0
+  public var cpu_seconds = 0.0
+  public var guest_instructions: UInt64 = 0
+  public var guest_cycles: UInt64 = 0
+  public var idle_cycles: UInt64 = 0
+  public var guest_seconds = 0.0
+  public var mips = 0.0
+  public var memory = Memory()
+  public var exits = Exits()
+  public var hypercalls: [String: UInt64] = [:]
+  public var vbd: [Disk] = []
+  public var vif: [Network] = []
+  public var state_digest: String?
+
+  public init() {}
+
+  /// The JSON text, keys sorted.
+  public func json() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    return try encoder.encode(self)
+  }
+}
