@@ -1,0 +1,134 @@
+import CHost
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A console on a pty, a unix socket that one client at a time connects to, or a file that it is written to.
+public final class DescriptorConsole: ConsoleLink, @unchecked Sendable {
+  public enum Kind: Sendable {
+    case pty
+    case unix(String)
+    case file(String)
+  }
+
+  private let kind: Kind
+  private let announce: @Sendable (String) -> Void
+  // Invariant: written by the accepting thread, read by the machine's; an Int32 store is whole on every host.
+  private let output = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+  private var listener: Int32 = -1
+
+  init(kind: Kind, announce: @escaping @Sendable (String) -> Void) {
+    self.kind = kind
+    self.announce = announce
+    output.initialize(to: -1)
+  }
+
+  deinit {
+    stop()
+    output.deallocate()
+  }
+
+  public var isInteractive: Bool {
+    if case .file = kind { return false }
+    return true
+  }
+
+  public func start(receive: @escaping @Sendable ([UInt8]) -> Void, leave: @escaping @Sendable () -> Void) throws {
+    switch kind {
+    case .file(let path):
+      let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+      guard descriptor >= 0 else { throw ConsoleLinkError.cannotOpen(path: path, reason: systemError()) }
+      output.pointee = descriptor
+    case .pty:
+      var name = [CChar](repeating: 0, count: 128)
+      let descriptor = ph_open_pty(&name, name.count)
+      guard descriptor >= 0 else { throw ConsoleLinkError.cannotOpen(path: "pty", reason: systemError()) }
+      var settings = termios()
+      if tcgetattr(descriptor, &settings) == 0 {
+        cfmakeraw(&settings)
+        tcsetattr(descriptor, TCSANOW, &settings)
+      }
+      _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+      output.pointee = descriptor
+      announce("console on \(String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))")
+      startThread { Self.pump(descriptor, receive) }
+    case .unix(let path):
+      try listen(path, receive)
+    }
+  }
+
+  private func listen(_ path: String, _ receive: @escaping @Sendable ([UInt8]) -> Void) throws {
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    guard descriptor >= 0, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+      throw ConsoleLinkError.cannotOpen(path: path, reason: descriptor < 0 ? systemError() : "the path is too long for a socket")
+    }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+    unlink(path)
+    let bound = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+    }
+    guard bound == 0, Glibc.listen(descriptor, 1) == 0 else {
+      let reason = systemError()
+      close(descriptor)
+      throw ConsoleLinkError.cannotOpen(path: path, reason: reason)
+    }
+    listener = descriptor
+    announce("console on unix:\(path)")
+    let output = UInt(bitPattern: self.output)
+    startThread {
+      let slot = UnsafeMutablePointer<Int32>(bitPattern: output)!
+      while true {
+        let client = accept(descriptor, nil, nil)
+        guard client >= 0 else { return }
+        slot.pointee = client
+        Self.pump(client, receive)
+        slot.pointee = -1
+        close(client)
+      }
+    }
+  }
+
+  /// Reads until the other side hangs up.
+  private static func pump(_ descriptor: Int32, _ receive: @Sendable ([UInt8]) -> Void) {
+    var buffer = [UInt8](repeating: 0, count: 1024)
+    while true {
+      let count = read(descriptor, &buffer, buffer.count)
+      if count > 0 {
+        receive(Array(buffer[0..<count]))
+      } else if count < 0 && (errno == EAGAIN || errno == EINTR) {
+        var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = Glibc.poll(&poll, 1, 1000)
+      } else if count < 0 && errno == EIO {
+        // A pty that nobody has opened yet, or any more.
+        usleep(100_000)
+      } else {
+        return
+      }
+    }
+  }
+
+  public func write(_ bytes: [UInt8]) {
+    let descriptor = output.pointee
+    guard descriptor >= 0 else { return }
+    if case .pty = kind {
+      // Nobody may be reading: what does not fit is dropped, as a serial line would.
+      bytes.withUnsafeBytes { _ = Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    } else {
+      writeFully(descriptor, bytes)
+    }
+  }
+
+  public func stop() {
+    if listener >= 0 {
+      close(listener)
+      if case .unix(let path) = kind { unlink(path) }
+    }
+    listener = -1
+  }
+}
