@@ -15,3 +15,52 @@ int ph_open_pty(char *name, size_t size) {
   }
   return descriptor;
 }
+
+#include <execinfo.h>
+#include <signal.h>
+#include <termios.h>
+
+static struct termios saved_terminal;
+static int have_terminal;
+
+static void crash(int number) {
+  static const char text[] = "paravane: a bug in Paravane (exit status 70); please report it with what follows\n";
+  void *frames[64];
+  ssize_t ignored = write(2, text, sizeof text - 1);
+  (void)ignored;
+  backtrace_symbols_fd(frames, backtrace(frames, 64), 2);
+  if (have_terminal) tcsetattr(0, TCSANOW, &saved_terminal);
+  (void)number;
+  _exit(70);
+}
+
+void ph_install_crash_handler(void) {
+  static char stack[1 << 16];
+  stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+  struct sigaction action;
+  int numbers[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
+  have_terminal = tcgetattr(0, &saved_terminal) == 0;
+  sigaltstack(&alternate, NULL);
+  memset(&action, 0, sizeof action);
+  action.sa_handler = crash;
+  action.sa_flags = SA_ONSTACK | SA_RESETHAND;
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaction(numbers[i], &action, NULL);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+void ph_block_signals(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int ph_wait_for_signal(void) {
+  sigset_t set;
+  int number = 0;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return sigwait(&set, &number) == 0 ? number : -1;
+}

@@ -13,9 +13,11 @@ public enum OutsideInput: Sendable, Equatable {
   /// A signal (SIGINT, SIGTERM) reached the process.
   case signal(Int32)
   /// The host finished a disk request (only under `--clock host`).
-  case diskCompletion(vbd: Int, token: UInt64)
+  case diskCompletion(token: UInt64)
   /// `--timeout` ran out.
   case timeout
+  /// The user left the console.
+  case leave
 }
 
 /// The only door from other threads to a machine's. Any thread posts; the vCPU's thread takes.

@@ -22,6 +22,9 @@ public final class PVMachine {
   let processorTimeAtStart = processorNanoseconds()
   var endedBy: Outcome.Ending?
   var signals = 0
+  var signalNumber: Int32 = 0
+  /// The cycle at which the mailbox is looked at next.
+  var nextSlice: Cycles = 0
   /// Set while something outside can wake the guest: a terminal, a network.
   public var liveOutside = false
   public var consoleOutput: ([UInt8]) -> Void = { _ in }
@@ -32,7 +35,7 @@ public final class PVMachine {
 
   enum EventTarget {
     static let timer: EventQueue.Target = 0x100
-    static let disk: EventQueue.Target = 0x200
+    static let backEnd: EventQueue.Target = 0x200
   }
 
   public init(options: RunOptions) throws {

@@ -24,6 +24,14 @@ public struct RunOptions: Sendable {
   public var wantsDigest = false
   public var timeout: Double?
   public var restartOnReboot = false
+  public var disks: [DiskSpecification] = []
+  public var interfaces: [NetworkSpecification] = []
+  /// pcap file for the first interface's packets.
+  public var capturePath: String?
+  /// `--console`.
+  public var console = "stdio"
+  public var quiet = false
+  public var verbose = 0
   public init() {}
 }
 
@@ -38,3 +46,19 @@ public struct Outcome: Sendable {
   /// Crash report, for standard error.
   public var report: String?
 }
+
+/// The order in which a guest's frames are dealt out (`--frames`).
+public typealias FrameChoice = FrameOrder
+
+/// An error of the user's or the host's, with the exit status of the command line's contract.
+public struct MachineError: Error, Sendable {
+  public var status: Int32
+  public var message: String
+  public init(status: Int32, message: String) {
+    self.status = status
+    self.message = message
+  }
+}
+
+/// The version that `--version` prints.
+public let paravaneVersion = "0.1.0"

@@ -7,4 +7,12 @@
 /// these behind a feature macro.)
 int ph_open_pty(char *name, size_t size);
 
+/// From now on a trap of our own (SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT) writes a line and a backtrace to
+/// standard error, puts a raw terminal back, and ends the process with status 70.
+void ph_install_crash_handler(void);
+
+/// Blocks SIGINT and SIGTERM for this thread and those it starts; `ph_wait_for_signal` then returns each as it comes.
+void ph_block_signals(void);
+int ph_wait_for_signal(void);
+
 #endif
