@@ -64,3 +64,31 @@ int ph_wait_for_signal(void) {
   sigaddset(&set, SIGTERM);
   return sigwait(&set, &number) == 0 ? number : -1;
 }
+
+#ifdef __linux__
+#include <errno.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+
+int ph_open_tap(const char *name) {
+  struct ifreq request;
+  int descriptor = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+  if (descriptor < 0) return -1;
+  memset(&request, 0, sizeof request);
+  request.ifr_flags = IFF_TAP | IFF_NO_PI;
+  strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+  if (ioctl(descriptor, TUNSETIFF, &request) < 0) {
+    int error = errno;
+    close(descriptor);
+    errno = error;
+    return -1;
+  }
+  return descriptor;
+}
+#else
+int ph_open_tap(const char *name) {
+  (void)name;
+  return -1;
+}
+#endif

@@ -15,4 +15,7 @@ void ph_install_crash_handler(void);
 void ph_block_signals(void);
 int ph_wait_for_signal(void);
 
+/// Opens an existing tap device by name, without packet information; -1 with errno.
+int ph_open_tap(const char *name);
+
 #endif
