@@ -67,7 +67,10 @@ public final class Domain {
   public let memory: MachineMemory
   public let frames: FrameTable
   public let services: DomainServices
-  public var vcpus: [PVCPU] = []
+  public let pageTables: PageTables
+  public var vcpus: [PVCPU] = [] {
+    didSet { pageTables.attach(self) }
+  }
   /// Machine frame of shared_info.
   public var sharedInfoFrame: UInt64 = 0
   public var events: EventChannels
@@ -85,6 +88,7 @@ public final class Domain {
     self.id = id
     self.memory = memory
     self.frames = frames
+    pageTables = PageTables(frames: frames)
     self.initialPages = initialPages
     self.services = services
     events = EventChannels()

@@ -1,0 +1,2 @@
+/// Event channels of a domain.
+public final class EventChannels { public init() {} }

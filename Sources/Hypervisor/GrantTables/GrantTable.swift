@@ -1,0 +1,2 @@
+/// The grant table of a domain.
+public final class GrantTable { public init() {} }
