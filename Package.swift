@@ -32,7 +32,7 @@ var targets: [Target] = [
     name: "Hypervisor", dependencies: ["Processor", "GuestMemory", "Devices", "Compression", "X86"],
     swiftSettings: safe),
   .target(name: "Xenstore", dependencies: ["Devices"], swiftSettings: safe),
-  .target(name: "Storage", dependencies: ["Compression", "CZlib", "CZstd"], swiftSettings: safe),
+  .target(name: "Storage", dependencies: ["Compression", "CHost", "CZlib", "CZstd"], swiftSettings: safe),
   .target(name: "HostLinks", dependencies: ["CSlirp", "CHost"], swiftSettings: safe),
   .target(
     name: "BackEnds", dependencies: ["Hypervisor", "Xenstore", "Storage", "HostLinks", "GuestMemory", "Devices"],

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CHost.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,3 +93,25 @@ int ph_open_tap(const char *name) {
   return -1;
 }
 #endif
+
+int ph_lock_file(int descriptor, int exclusive) {
+  struct flock lock;
+  memset(&lock, 0, sizeof lock);
+  lock.l_type = exclusive ? F_WRLCK : F_RDLCK;
+  lock.l_whence = SEEK_SET;
+#ifdef F_OFD_SETLK
+  return fcntl(descriptor, F_OFD_SETLK, &lock);
+#else
+  return fcntl(descriptor, F_SETLK, &lock);
+#endif
+}
+
+int ph_punch_hole(int descriptor, uint64_t offset, uint64_t count) {
+#ifdef FALLOC_FL_PUNCH_HOLE
+  return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)count);
+#else
+  (void)descriptor, (void)offset, (void)count;
+  errno = EOPNOTSUPP;
+  return -1;
+#endif
+}

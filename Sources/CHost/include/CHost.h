@@ -18,4 +18,10 @@ int ph_wait_for_signal(void);
 /// Opens an existing tap device by name, without packet information; -1 with errno.
 int ph_open_tap(const char *name);
 
+/// Takes an advisory lock on a whole file that goes with the descriptor; 0, or -1 with errno (EAGAIN: somebody has it).
+int ph_lock_file(int descriptor, int exclusive);
+
+/// Gives a range of a file back to the file system; 0, or -1 with errno.
+int ph_punch_hole(int descriptor, uint64_t offset, uint64_t count);
+
 #endif

@@ -1,0 +1,58 @@
+/// A raw image: the file's bytes are the disk's. Discarded ranges become holes.
+public final class RawImage: BlockDevice, @unchecked Sendable {
+  public let sectorSize: Int
+  public let sizeInBytes: UInt64
+  public var isReadOnly: Bool { file.isReadOnly }
+  public let supportsDiscard = true
+  private let file: ImageFile
+  private let worker: SerialWorker
+
+  /// - Parameter sectorSize: 512, or 2048 for a CD-ROM. A last part of a sector is left off.
+  public init(path: String, readOnly: Bool, sectorSize: Int = 512) throws(StorageError) {
+    file = try ImageFile(path: path, readOnly: readOnly)
+    let bytes = try file.size()
+    self.sectorSize = sectorSize
+    sizeInBytes = bytes / UInt64(sectorSize) * UInt64(sectorSize)
+    guard sizeInBytes > 0 else { throw .malformed(path: path, reason: "is empty: make it larger, for example with truncate -s 1G") }
+    worker = SerialWorker(name: "disk")
+  }
+
+  deinit { worker.stop() }
+
+  public func submit(_ request: BlockRequest, completion: @escaping @Sendable (BlockResult) -> Void) {
+    worker.add { [self] in completion(carryOut(request)) }
+  }
+
+  private func carryOut(_ request: BlockRequest) -> BlockResult {
+    do throws(StorageError) {
+      switch request {
+      case .read(let offset, let count):
+        guard count >= 0, fits(offset, UInt64(count)) else { return .failure(.outOfRange) }
+        return .success(try file.read(at: offset, count: count))
+      case .write(let offset, let data):
+        guard !isReadOnly else { return .failure(.readOnly) }
+        guard fits(offset, UInt64(data.count)) else { return .failure(.outOfRange) }
+        try file.write(data, at: offset)
+      case .flush:
+        if !isReadOnly { try file.synchronize() }
+      case .discard(let offset, let count):
+        guard !isReadOnly else { return .failure(.readOnly) }
+        guard fits(offset, count) else { return .failure(.outOfRange) }
+        try file.punchHole(at: offset, count: count, mustZero: false)
+      case .writeZeroes(let offset, let count, _):
+        guard !isReadOnly else { return .failure(.readOnly) }
+        guard fits(offset, count) else { return .failure(.outOfRange) }
+        try file.punchHole(at: offset, count: count, mustZero: true)
+      }
+      return .success([])
+    } catch {
+      if case .host(_, let number) = error { return .failure(.host(number)) }
+      return .failure(.corrupt("\(error)"))
+    }
+  }
+
+  private func fits(_ offset: UInt64, _ count: UInt64) -> Bool {
+    let (end, overflow) = offset.addingReportingOverflow(count)
+    return !overflow && end <= sizeInBytes && offset % UInt64(sectorSize) == 0 && count % UInt64(sectorSize) == 0
+  }
+}

@@ -1,0 +1,50 @@
+import Foundation
+
+/// A thread that carries out an image's requests one after the other, in the order of submission.
+///
+/// One thread an image keeps the promise of `BlockDevice` (a read sees every write before it) without a table of what is under
+/// way; several images still work side by side, and none holds up the vCPU.
+final class SerialWorker: @unchecked Sendable {
+  // Invariant: `condition` guards `jobs` and `stopped`.
+  private let condition = NSCondition()
+  private var jobs: [@Sendable () -> Void] = []
+  private var stopped = false
+
+  init(name: String) {
+    let thread = Thread { [weak self] in
+      while let worker = self, let job = worker.take() { job() }
+    }
+    thread.name = name
+    thread.start()
+  }
+
+  /// Adds a job; after `stop` it runs at once, on the caller's thread.
+  func add(_ job: @escaping @Sendable () -> Void) {
+    condition.lock()
+    let late = stopped
+    if !late {
+      jobs.append(job)
+      condition.signal()
+    }
+    condition.unlock()
+    if late { job() }
+  }
+
+  /// Ends the thread once everything added before is done.
+  func stop() {
+    condition.lock()
+    stopped = true
+    condition.signal()
+    condition.unlock()
+  }
+
+  private func take() -> (@Sendable () -> Void)? {
+    condition.lock()
+    defer { condition.unlock() }
+    while jobs.isEmpty {
+      if stopped { return nil }
+      condition.wait()
+    }
+    return jobs.removeFirst()
+  }
+}
