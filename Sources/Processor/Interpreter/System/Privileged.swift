@@ -116,7 +116,7 @@ private func writeControl(_ cpu: CPU, _ op: Operation) -> Operation? {
     if value > 15 { return raiseGP(cpu, op) }
     cpu.pointee.cr8 = value
   }
-  pendingRefresh(cpu)
+  refreshVectorState(cpu)
   v.system.controlWritten?(Int(op.pointee.extra))
   return finish(cpu, op)
 }
@@ -152,7 +152,7 @@ private func writeDebug(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func clearTaskSwitched(_ cpu: CPU, _ op: Operation) -> Operation? {
   if cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
   cpu.pointee.cr0 &= ~8
-  pendingRefresh(cpu)
+  refreshVectorState(cpu)
   return finish(cpu, op)
 }
 
@@ -165,7 +165,7 @@ private func loadStatusWord(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard let value = source16(cpu, op) else { return raise(cpu, op) }
   // PE can be set and not cleared.
   cpu.pointee.cr0 = cpu.pointee.cr0 & ~0xE | UInt64(value & 0xF)
-  pendingRefresh(cpu)
+  refreshVectorState(cpu)
   VCPU.of(cpu).system.controlWritten?(0)
   return finish(cpu, op)
 }
@@ -280,6 +280,6 @@ private func writeExtendedControl(_ cpu: CPU, _ op: Operation) -> Operation? {
   let legal = value & 1 != 0 && value & ~7 == 0 && (value & 4 == 0 || value & 2 != 0)
   if cpu.pointee.cpl > 0 || UInt32(truncatingIfNeeded: cpu.pointee.gpr.1) != 0 || !legal { return raiseGP(cpu, op) }
   cpu.pointee.xcr0 = value
-  pendingRefresh(cpu)
+  refreshVectorState(cpu)
   return finish(cpu, op)
 }

@@ -34,7 +34,7 @@ func registerStateSave(_ table: inout LoweringTable) {
 
 /// XINUSE.
 func stateInUse(_ cpu: CPU) -> UInt64 {
-  pendingSyncMXCSR(cpu)
+  syncMXCSR(cpu)
   var used: UInt64 = 0
   if x87InUse(cpu) { used |= StateComponent.x87 }
   if cpu.pointee.mxcsr != 0x1F80 { used |= StateComponent.sse }
@@ -141,7 +141,7 @@ private func takeLanes(_ cpu: CPU, _ image: UnsafeRawPointer?, at offset: Int, l
 
 private func setMXCSR(_ cpu: CPU, _ value: UInt32) {
   cpu.pointee.mxcsr = value
-  pendingLoadMXCSR(cpu)
+  loadMXCSR(cpu)
 }
 
 // MARK: - FXSAVE, FXRSTOR
@@ -152,7 +152,7 @@ private func saveLegacy(_ cpu: CPU, _ op: Operation) -> Operation? {
   if unavailable(cpu) { return raise(cpu, op, .nm) }
   let address = cpu.effectiveAddress(op)
   if address & 15 != 0 { return raiseGP(cpu, op) }
-  pendingSyncMXCSR(cpu)
+  syncMXCSR(cpu)
   return edit(cpu, op, address, Image.legacy) { image in
     putX87(cpu, image)
     putMXCSR(cpu, image)

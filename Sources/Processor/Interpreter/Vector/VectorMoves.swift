@@ -167,7 +167,7 @@ private func lowerMOVDQ(_ instruction: Instruction, _ op: inout pv_op, named64: 
   op.extra = instruction.vectorNeed
   let to = instruction.operand(0).kind
   let from = instruction.operand(1).kind
-  let double = named64 || instruction.w
+  let double = named64
   if to == .memory {
     op.handler = double ? { cpu, op in storeScalar(cpu, op, UInt64.self) } : { cpu, op in storeScalar(cpu, op, UInt32.self) }
   } else if from == .memory {

@@ -178,18 +178,18 @@ extension Instruction {
   var vectorNeed: UInt8 { vectorLength > 0 ? readyAVX : readySSE }
 }
 
-/// Fills in kernel, shape and operands of an instruction whose places are (d, b) or (d, a, b).
+/// Fills in kernel, shape and operands of an instruction whose places are (d), (d, b) or (d, a, b).
 func lowerVector(_ form: VectorForm, _ instruction: Instruction, _ op: inout pv_op) -> Bool {
   guard !instruction.usesMMX else { return false }
   let places = instruction.placeCount
-  guard places == 2 || places == 3 else { return false }
+  guard places >= 1 && places <= 3 else { return false }
   let vex = instruction.vectorLength > 0
   let wide = instruction.vectorLength == 32 && !form.scalar
   if wide && form.only128 { return false }
   let memory = instruction.operand(places - 1).kind == .memory
   if instruction.operand(0).kind == .memory { return false }
-  let last = places == 2 ? op.src : op.src2
-  op.src = places == 2 ? op.dst : op.src
+  let last = places == 1 ? op.dst : places == 2 ? op.src : op.src2
+  op.src = places < 3 ? op.dst : op.src
   op.src2 = memory ? StateOffset.scratch : last
   op.src3 = UInt16(form.stride)
   op.data = UInt64(UInt(bitPattern: unsafeBitCast(form.kernel, to: Int.self)))
@@ -221,4 +221,35 @@ extension LoweringTable {
 
   /// An integer operation on 16 bytes.
   mutating func vector(_ name: String, _ kernel: @escaping Kernel) { vector(name, VectorForm(kernel: kernel)) }
+}
+
+// MARK: - Immediates whose upper bits are the upper half's
+
+@inline(__always) private func halved256(_ cpu: CPU, _ op: Operation, _ bits: UInt64) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  var b = UnsafeRawPointer(cpu.address(op.pointee.src2))
+  if op.pointee.size != 0 {
+    guard let memory = vectorOperand(cpu, op, 32) else { return raise(cpu, op) }
+    b = memory
+  }
+  let d = cpu.address(op.pointee.dst)
+  let a = cpu.address(op.pointee.src)
+  let kernel = op.kernel
+  kernel(d + 16, a + 16, b + 16, op.immediate >> bits, cpu)
+  kernel(d, a, b, op.immediate, cpu)
+  return next(cpu, op)
+}
+
+extension LoweringTable {
+  /// Registers an operation whose immediate has `bits` (2 or 4) bits for each half; with its VEX form if `both`.
+  mutating func halved(_ name: String, _ form: VectorForm, bits: Int, both: Bool = true) {
+    let lowerer: Lowerer = { instruction, op in
+      guard lowerVector(form, instruction, &op) else { return false }
+      guard instruction.vectorLength == 32 else { return true }
+      op.handler = bits == 2 ? { cpu, op in halved256(cpu, op, 2) } : { cpu, op in halved256(cpu, op, 4) }
+      return true
+    }
+    register(name, lowerer: lowerer)
+    if both { register("v" + name, lowerer: lowerer) }
+  }
 }

@@ -1,0 +1,164 @@
+import CHost
+import X86
+
+// Floating-point arithmetic, comparisons, conversions and roundings. The kernels are the host's own instructions where it has
+// them (CHost/floating.h), else the soft-float's; here they meet their names and shapes.
+
+/// The kernel of a legacy name.
+func floatKernel(_ name: String) -> Kernel { pv_float_kernel(name) ?? softKernel(name) }
+
+func registerVectorFloat(_ table: inout LoweringTable) {
+  for operation in ["add", "sub", "mul", "div", "min", "max", "sqrt"] { table.four(operation) }
+  for name in ["haddps", "haddpd", "hsubps", "hsubpd", "addsubps", "addsubpd"] {
+    table.vector(name, VectorForm(kernel: floatKernel(name), float: true))
+  }
+  for name in ["fmadd", "fmsub", "fnmadd", "fnmsub", "fmaddsub", "fmsubadd"] {
+    for order in ["132", "213", "231"] {
+      for (type, bytes) in [("ps", 16), ("pd", 16), ("ss", 4), ("sd", 8)] where bytes == 16 || name.count < 7 {
+        let full = "v" + name + order + type
+        table.vectorOnly(full, VectorForm(kernel: floatKernel(full), memory: bytes, float: true, scalar: bytes < 16))
+      }
+    }
+  }
+}
+
+extension LoweringTable {
+  /// Registers an operation on packed and scalar singles and doubles.
+  fileprivate mutating func four(_ operation: String) {
+    for (type, bytes) in [("ps", 16), ("pd", 16), ("ss", 4), ("sd", 8)] {
+      let name = operation + type
+      vector(name, VectorForm(kernel: floatKernel(name), memory: bytes, float: true, scalar: bytes < 16))
+    }
+  }
+}
+
+// MARK: - Forms with an immediate: a kernel for each of its values
+
+private let types: [(name: String, bytes: Int)] = [("ps", 16), ("pd", 16), ("ss", 4), ("sd", 8)]
+
+func registerVectorImmediates(_ table: inout LoweringTable) {
+  for (index, type) in types.enumerated() {
+    let kind = UInt32(index)
+    let bytes = type.bytes
+    let compare: Lowerer = { instruction, op in
+      let predicate = UInt32(truncatingIfNeeded: instruction.immediate) & (instruction.vectorLength > 0 ? 31 : 7)
+      let kernel = pv_float_compare(kind, predicate) ?? softCompare(kind, predicate)
+      return lowerVector(VectorForm(kernel: kernel, memory: bytes, float: true, scalar: bytes < 16), instruction, &op)
+    }
+    table.register(type.name == "sd" ? "cmpsd.sse" : "cmp" + type.name, lowerer: compare)
+    table.register("vcmp" + type.name, lowerer: compare)
+    table.register("round" + type.name, "vround" + type.name) { instruction, op in
+      let control = UInt32(truncatingIfNeeded: instruction.immediate) & 15
+      let kernel = pv_float_round(kind, control) ?? softRound(kind, control)
+      return lowerVector(VectorForm(kernel: kernel, memory: bytes, float: true, scalar: bytes < 16), instruction, &op)
+    }
+  }
+  for (index, name) in ["dpps", "dppd"].enumerated() {
+    table.register(name, "v" + name) { instruction, op in
+      // The kernel puts the sum everywhere; what is not asked for is cleared after it.
+      let factors = UInt32(truncatingIfNeeded: instruction.immediate >> 4) & 15
+      let kernel = pv_float_dot(UInt32(index), factors) ?? softDot(UInt32(index), factors)
+      guard lowerVector(VectorForm(kernel: kernel, float: true, only128: index == 1), instruction, &op) else { return false }
+      op.src3 = UInt16(index)
+      op.handler = { cpu, op in dotProduct(cpu, op) }
+      op.imm = op.imm & 15 | (instruction.vectorLength == 0 ? 0 : instruction.vectorLength == 16 ? 0x100 : 0x200)
+      return true
+    }
+  }
+}
+
+/// Clears elements of a sum by immediate bits 3:0 (singles) or 1:0 (doubles).
+@inline(__always) private func maskSum(_ d: UnsafeMutableRawPointer, _ imm: UInt64, doubles: Bool) {
+  if doubles {
+    for i in 0..<2 where (imm >> UInt64(i)) & 1 == 0 { d.storeBytes(of: 0, toByteOffset: i &* 8, as: UInt64.self) }
+  } else {
+    for i in 0..<4 where (imm >> UInt64(i)) & 1 == 0 { d.storeBytes(of: 0, toByteOffset: i &* 4, as: UInt32.self) }
+  }
+}
+
+private func dotProduct(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  var b = UnsafeRawPointer(cpu.address(op.pointee.src2))
+  if op.pointee.size != 0 {
+    guard let memory = vectorOperand(cpu, op, Int(op.pointee.size)) else { return raise(cpu, op) }
+    b = memory
+  }
+  let d = cpu.address(op.pointee.dst)
+  let a = cpu.address(op.pointee.src)
+  let kernel = op.kernel
+  let imm = op.immediate
+  let doubles = op.pointee.src3 == 1
+  if imm & 0x200 != 0 {
+    kernel(d + 16, a + 16, b + 16, imm, cpu)
+    maskSum(d + 16, imm, doubles: doubles)
+  } else if imm & 0x100 != 0 {
+    clearUpper(d)
+  }
+  kernel(d, a, b, imm, cpu)
+  maskSum(d, imm, doubles: doubles)
+  return next(cpu, op)
+}
+
+// MARK: - Conversions
+
+func registerVectorConversions(_ table: inout LoweringTable) {
+  // Vectors to vectors of the same size.
+  for name in ["cvtdq2ps", "cvtps2dq", "cvttps2dq"] { table.vector(name, VectorForm(kernel: floatKernel(name), float: true)) }
+  // Half a vector to a whole one. CVTDQ2PD is exact and raises nothing.
+  table.vector("cvtdq2pd", VectorForm(kernel: floatKernel("cvtdq2pd"), memory: 8, stride: 8))
+  table.vector("cvtps2pd", VectorForm(kernel: floatKernel("cvtps2pd"), memory: 8, stride: 8, float: true))
+  table.vectorOnly("vcvtph2ps", VectorForm(kernel: floatKernel("cvtph2ps"), memory: 8, stride: 8, float: true))
+  // A whole vector to half of one.
+  for name in ["cvtpd2ps", "cvtpd2dq", "cvttpd2dq"] {
+    table.register(name, "v" + name) { lowerNarrow(floatKernel(name), $0, &$1) }
+  }
+  table.vector("cvtss2sd", VectorForm(kernel: floatKernel("cvtss2sd"), memory: 4, float: true, scalar: true))
+  table.vector("cvtsd2ss", VectorForm(kernel: floatKernel("cvtsd2ss"), memory: 8, float: true, scalar: true))
+  table.register("vcvtps2ph") { lowerHalfStore($0, &$1) }
+  // Integers in general registers.
+  for name in ["cvtsi2ss", "cvtsi2sd"] {
+    table.register(name, "v" + name) { instruction, op in
+      let size = Int(instruction.operand(instruction.placeCount - 1).size)
+      let kernel = floatKernel(name + (size == 8 ? "64" : "32"))
+      return lowerVector(VectorForm(kernel: kernel, memory: size, float: true, scalar: true), instruction, &op)
+    }
+  }
+  for (name, bytes) in [("cvtss2si", 4), ("cvttss2si", 4), ("cvtsd2si", 8), ("cvttsd2si", 8)] {
+    table.register(name, "v" + name) { instruction, op in
+      let kernel = floatKernel(name + (instruction.operand(0).size == 8 ? "64" : "32"))
+      let form = VectorForm(kernel: kernel, memory: bytes, float: true, scalar: true, general: true)
+      return lowerVector(form, instruction, &op)
+    }
+  }
+}
+
+private func lowerNarrow(_ kernel: @escaping Kernel, _ instruction: Instruction, _ op: inout pv_op) -> Bool {
+  guard lowerVector(VectorForm(kernel: kernel, float: true), instruction, &op) else { return false }
+  if instruction.vectorLength == 32 { op.handler = { cpu, op in vectorNarrow256(cpu, op) } }
+  return true
+}
+
+/// VCVTPS2PH to a register is a narrowing; to memory it stores 8 or 16 bytes.
+private func lowerHalfStore(_ instruction: Instruction, _ op: inout pv_op) -> Bool {
+  // Immediate bit 2 takes the rounding of MXCSR; else it is bits 1:0.
+  let control = UInt32(truncatingIfNeeded: instruction.immediate) & 7
+  let kernel = pv_float_half(control) ?? softHalf(control)
+  guard instruction.operand(0).kind == .memory else { return lowerNarrow(kernel, instruction, &op) }
+  op.extra = readyAVX | readyMasked
+  op.size = instruction.vectorLength / 2
+  op.data = UInt64(UInt(bitPattern: unsafeBitCast(kernel, to: Int.self)))
+  op.handler = { cpu, op in storeHalves(cpu, op) }
+  return true
+}
+
+private func storeHalves(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard isReady(cpu, readyAVX | readyMasked) else { return vectorSlow(cpu, op, readyAVX | readyMasked) }
+  let scratch = cpu.address(StateOffset.scratch)
+  let source = cpu.address(op.pointee.src)
+  op.kernel(scratch + 8, source + 16, source + 16, op.immediate, cpu)
+  let high = scratch.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+  op.kernel(scratch, source, source, op.immediate, cpu)
+  scratch.storeBytes(of: high, toByteOffset: 8, as: UInt64.self)
+  guard writeBytes(cpu, op, cpu.effectiveAddress(op), scratch, Int(op.pointee.size)) else { return raise(cpu, op) }
+  return next(cpu, op)
+}
