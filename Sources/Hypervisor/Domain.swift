@@ -36,6 +36,8 @@ public protocol DomainServices: AnyObject {
 
 public enum TimerKind: Int, Sendable, Codable, CaseIterable {
   case singleShot, periodic, poll
+  /// SCHEDOP_watchdog; always asked for vCPU 0.
+  case watchdog
 }
 
 public enum DomainEnd: Equatable, Sendable {
@@ -83,6 +85,17 @@ public final class Domain {
   public var uuid: [UInt8] = Array(repeating: 0, count: 16)
   /// Set once the domain has ended: no vCPU of it runs again.
   public private(set) var ended: DomainEnd?
+  /// The processor that CPUID shows.
+  public var policy: CPUPolicy
+  /// How cycles become the guest's nanoseconds.
+  public let scale: TimeScale
+  /// Hypercalls by number; the last element counts numbers of 64 and more.
+  let hypercallCounters: UnsafeMutablePointer<UInt64>
+  public var exits = ExitCounts()
+  /// Called after every hypercall, if set: for tracing.
+  public var hypercallTrace: ((PVCPU, UInt64, HypercallArguments, Int64) -> Void)?
+  /// Deadlines of the two SCHEDOP_watchdog timers, nil while stopped.
+  var watchdogs: [Cycles?] = [nil, nil]
 
   public init(id: DomainID, memory: MachineMemory, frames: FrameTable, initialPages: Int, services: DomainServices) {
     self.id = id
@@ -93,7 +106,15 @@ public final class Domain {
     self.services = services
     events = EventChannels()
     grants = GrantTable()
+    policy = CPUPolicy(level: .v3)
+    scale = TimeScale(cyclesPerSecond: services.cyclesPerSecond)
+    hypercallCounters = .allocate(capacity: HypercallTable.counters)
+    hypercallCounters.initialize(repeating: 0, count: HypercallTable.counters)
+    events.domain = self
+    grants.domain = self
   }
+
+  deinit { hypercallCounters.deallocate() }
 
   /// Ends the domain; the first cause stands.
   public func end(_ cause: DomainEnd) {
@@ -104,6 +125,31 @@ public final class Domain {
 
   /// What Xen does to a guest that it cannot go on with.
   public func crash(_ why: String) { end(.crashed(why)) }
+
+  /// A blocked or polling vCPU runs on.
+  func wake(_ v: PVCPU) {
+    guard v.blocked else { return }
+    v.blocked = false
+    if v.polling {
+      v.polling = false
+      v.pollPorts.removeAll(keepingCapacity: true)
+      services.setTimer(vcpu: v.id, kind: .poll, at: nil)
+    }
+    setRunstate(v, .running)
+  }
+}
+
+/// What made the guest leave the processor, counted.
+public struct ExitCounts: Sendable, Codable, Equatable {
+  public var hypercall: UInt64 = 0
+  /// User mode system calls: SYSCALL, SYSENTER, INT n.
+  public var syscall: UInt64 = 0
+  public var exception: UInt64 = 0
+  public var privileged: UInt64 = 0
+  public var port: UInt64 = 0
+  /// Event upcalls delivered.
+  public var event: UInt64 = 0
+  public init() {}
 }
 
 /// An entry of the trap table (xen.h, struct trap_info).
@@ -144,7 +190,6 @@ public final class PVCPU {
   public var syscallCallback = Callback()
   public var syscall32Callback = Callback()
   public var sysenterCallback = Callback()
-  public var nmiCallback = Callback()
   /// The GS base that is not in use: the user one in kernel mode and the other way round.
   public var inactiveGSBase: UInt64 = 0
   /// Machine address of this vCPU's vcpu_info (64 bytes) and whether the guest has placed it.
@@ -169,10 +214,27 @@ public final class PVCPU {
   public var blocked = false
   public var polling = false
   public var pollPorts: [UInt32] = []
+  /// Whether it has a context (VCPUOP_initialise, or the builder's) and is online (VCPUOP_up).
+  public var initialised = true
   public var up = true
+  /// Local port of each per-vCPU virtual interrupt, 0 if none.
+  var virqPorts = [UInt32](repeating: 0, count: Int(VIRQ.count))
+  /// An NMI waits; one is being handled (until the next iret).
+  var nmiPending = false
+  var nmiInProgress = false
+  var runstate = RunstateAccount()
+  var msrs = ModelSpecificState()
+  var ports = PortLatches()
+  /// Bitmap of PHYSDEVOP_set_iobitmap: its guest address and number of ports.
+  var ioBitmap: UInt64 = 0
+  var ioBitmapPorts: UInt32 = 0
+  var inMulticall = false
+  /// The last exits, for crash reports.
+  let history: ExitHistory
 
   public init(id: Int, vcpu: VCPU) {
     self.id = id
     self.vcpu = vcpu
+    history = ExitHistory()
   }
 }
