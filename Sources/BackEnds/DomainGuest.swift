@@ -1,0 +1,76 @@
+import Devices
+import GuestMemory
+import Hypervisor
+import Xenstore
+
+/// The guest of the hypervisor, as back ends see it.
+public final class DomainGuest: GuestInterface {
+  public let target: Domain
+  /// Asks the machine for `BackEndHub.complete(token)` at a cycle.
+  private let scheduler: (Cycles, UInt64) -> Void
+  public let hostIsDone: (@Sendable (UInt64) -> Void)?
+  private var handlers: [UInt64: () -> Void] = [:]
+  private var nextTag: UInt64 = 1
+
+  /// - Parameters:
+  ///   - schedule: called with a cycle and the token that is to come back then.
+  ///   - hostIsDone: nil under the virtual clock; else posts a token to the machine's mailbox, from any thread.
+  public init(
+    _ target: Domain, schedule: @escaping (Cycles, UInt64) -> Void, hostIsDone: (@Sendable (UInt64) -> Void)? = nil
+  ) {
+    self.target = target
+    scheduler = schedule
+    self.hostIsDone = hostIsDone
+  }
+
+  public var domain: DomainNumber { target.id.rawValue }
+  public var now: Cycles { target.services.now }
+  public var cyclesPerSecond: UInt64 { target.services.cyclesPerSecond }
+
+  private static let writeBit: UInt64 = 1 << 32
+
+  public func mapGrant(_ reference: UInt32, write: Bool) -> GrantedPage? {
+    guard case .success(let address) = target.grants.mapForBackEnd(target, reference, write: write) else { return nil }
+    return GrantedPage(address: address, handle: UInt64(reference) | (write ? Self.writeBit : 0))
+  }
+
+  public func unmapGrant(_ page: GrantedPage) {
+    let reference = UInt32(truncatingIfNeeded: page.handle)
+    target.grants.unmapForBackEnd(target, reference, write: page.handle & Self.writeBit != 0)
+  }
+
+  public func copyOut(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Bool {
+    target.memory.copyOut(address, into: buffer)
+  }
+
+  public func copyIn(_ bytes: UnsafeRawBufferPointer, at address: UInt64) -> Bool { target.memory.copyIn(bytes, at: address) }
+
+  public func bindPort(_ port: UInt32, handler: @escaping () -> Void) -> PortBinding? {
+    let tag = nextTag
+    guard target.events.bindBackEnd(port: port, tag: tag) else { return nil }
+    nextTag += 1
+    handlers[tag] = handler
+    return PortBinding(port: port, tag: tag)
+  }
+
+  public func unbindPort(_ binding: PortBinding) {
+    handlers[binding.tag] = nil
+    guard target.events.backEndTag(port: binding.port) == binding.tag else { return }
+    target.events.closeBackEnd(port: binding.port)
+  }
+
+  public func notify(_ binding: PortBinding) {
+    guard target.events.backEndTag(port: binding.port) == binding.tag else { return }
+    target.events.notifyGuest(port: binding.port)
+  }
+
+  public func schedule(at cycle: Cycles, token: UInt64) { scheduler(cycle, token) }
+
+  public func log(_ message: @autoclosure () -> String) { target.services.log(message()) }
+
+  /// `DomainServices.eventSent`: the guest sent on a port that a back end has bound.
+  public func eventSent(port: UInt32) {
+    guard let tag = target.events.backEndTag(port: port) else { return }
+    handlers[tag]?()
+  }
+}
