@@ -123,3 +123,21 @@ public final class MachineMemory: @unchecked Sendable {
     }
   }
 }
+
+extension MachineMemory {
+  /// Calls `body` with number and bytes of every frame that was ever touched, in order. Frames never touched are not read,
+  /// and so stay free.
+  public func forEachTouchedFrame(_ body: (Int, UnsafeRawBufferPointer) -> Void) {
+    let chunk = 4096
+    var present = [UInt8](repeating: 0, count: chunk)
+    var first = 0
+    while first < frameCount {
+      let count = min(chunk, frameCount - first)
+      let answered = mincore(base + first * Self.pageSize, count * Self.pageSize, &present) == 0
+      for index in 0..<count where !answered || present[index] & 1 != 0 {
+        body(first + index, UnsafeRawBufferPointer(start: base + (first + index) * Self.pageSize, count: Self.pageSize))
+      }
+      first += count
+    }
+  }
+}

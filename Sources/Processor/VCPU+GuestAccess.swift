@@ -100,3 +100,8 @@ extension VCPU {
   /// Instructions executed so far.
   public var instructions: UInt64 { now &- cpu.pointee.extra_cycles }
 }
+
+extension VCPU {
+  /// Seeds RDRAND and RDSEED.
+  public func seed(_ value: UInt64) { cpu.pointee.random = value }
+}

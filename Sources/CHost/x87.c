@@ -1,0 +1,205 @@
+#include "x87.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+
+int pv_x87_available(void) { return 1; }
+
+typedef struct { uint8_t bytes[10]; } real10;
+static const uint16_t hostControl = 0x37F;
+
+#define STACK "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
+#define BEGIN "fnclex\n\tfldcw %[control]\n\t"
+// The flags are read and cleared before FLDCW, which would wait for an unmasked one.
+#define END "\n\tfnstsw %%ax\n\tfnclex\n\tfldcw %[host]\n\t"
+#define WORDS [control] "m"(control), [host] "m"(hostControl)
+
+uint32_t pv_x87_arithmetic(uint32_t operation, uint32_t form, void *value, const void *operand, uint16_t control) {
+  uint16_t status = 0;
+  real10 *v = value;
+#define REGISTER(insn)                                                                                        \
+  __asm__ volatile("fldt %[b]\n\tfldt %[a]\n\t" BEGIN insn " %%st(1), %%st" END "fstpt %[a]\n\tfstp %%st(0)"  \
+                   : "=&a"(status), [a] "+m"(*v) : [b] "m"(*(const real10 *)operand), WORDS : STACK)
+#define MEMORY(insn, type)                                                    \
+  __asm__ volatile("fldt %[a]\n\t" BEGIN insn " %[b]" END "fstpt %[a]"        \
+                   : "=&a"(status), [a] "+m"(*v) : [b] "m"(*(const type *)operand), WORDS : STACK)
+#define FORMS(name)                                              \
+  switch (form) {                                                \
+    case PV_X87_REGISTER: REGISTER("f" name); break;             \
+    case PV_X87_SINGLE: MEMORY("f" name "s", uint32_t); break;   \
+    case PV_X87_DOUBLE: MEMORY("f" name "l", uint64_t); break;   \
+    case PV_X87_INT16: MEMORY("fi" name "s", uint16_t); break;   \
+    case PV_X87_INT32: MEMORY("fi" name "l", uint32_t); break;   \
+  }                                                              \
+  break
+  switch (operation) {
+    case PV_X87_ADD: FORMS("add");
+    case PV_X87_MUL: FORMS("mul");
+    case PV_X87_SUB: FORMS("sub");
+    case PV_X87_SUBR: FORMS("subr");
+    case PV_X87_DIV: FORMS("div");
+    case PV_X87_DIVR: FORMS("divr");
+  }
+#undef REGISTER
+#undef MEMORY
+#undef FORMS
+  return status;
+}
+
+uint32_t pv_x87_compare(uint32_t form, uint32_t quiet, const void *value, const void *operand, uint16_t control) {
+  uint16_t status = 0;
+  const real10 *v = value;
+#define REGISTER(insn)                                                                                                  \
+  __asm__ volatile("fldt %[b]\n\tfldt %[a]\n\t" BEGIN insn " %%st(1)" END "fstp %%st(0)\n\tfstp %%st(0)"                \
+                   : "=&a"(status) : [a] "m"(*v), [b] "m"(*(const real10 *)operand), WORDS : STACK)
+#define MEMORY(insn, type)                                                  \
+  __asm__ volatile("fldt %[a]\n\t" BEGIN insn " %[b]" END "fstp %%st(0)"    \
+                   : "=&a"(status) : [a] "m"(*v), [b] "m"(*(const type *)operand), WORDS : STACK)
+  switch (form) {
+    case PV_X87_REGISTER:
+      if (quiet) REGISTER("fucom"); else REGISTER("fcom");
+      break;
+    case PV_X87_SINGLE: MEMORY("fcoms", uint32_t); break;
+    case PV_X87_DOUBLE: MEMORY("fcoml", uint64_t); break;
+    case PV_X87_INT16: MEMORY("ficoms", uint16_t); break;
+    case PV_X87_INT32: MEMORY("ficoml", uint32_t); break;
+  }
+#undef REGISTER
+#undef MEMORY
+  return status;
+}
+
+uint32_t pv_x87_unary(uint32_t operation, void *value, uint16_t control) {
+  uint16_t status = 0;
+  real10 *v = value;
+#define RUN(insn) \
+  __asm__ volatile("fldt %[a]\n\t" BEGIN insn END "fstpt %[a]" : "=&a"(status), [a] "+m"(*v) : WORDS : STACK)
+  switch (operation) {
+    case PV_X87_SQRT: RUN("fsqrt"); break;
+    case PV_X87_RNDINT: RUN("frndint"); break;
+    case PV_X87_2XM1: RUN("f2xm1"); break;
+    case PV_X87_SIN: RUN("fsin"); break;
+    case PV_X87_COS: RUN("fcos"); break;
+    case PV_X87_TST: RUN("ftst"); break;
+    case PV_X87_XAM: RUN("fxam"); break;
+  }
+#undef RUN
+  return status;
+}
+
+uint32_t pv_x87_binary(uint32_t operation, void *result, const void *st0, const void *st1, uint16_t control,
+                       uint16_t before) {
+  uint16_t status = 0;
+  // An empty stack with the condition codes of before.
+  uint32_t environment[7] = {0x37F, before & 0x4700, 0xFFFF};
+  // EMMS empties whatever stack the instruction, carried out or not, has left.
+#define RUN(insn)                                                                                       \
+  __asm__ volatile("fldenv %[env]\n\tfldt %[b]\n\tfldt %[a]\n\t" BEGIN insn END "fstpt %[r]\n\temms"  \
+                   : "=&a"(status), [r] "=m"(*(real10 *)result)                                         \
+                   : [a] "m"(*(const real10 *)st0), [b] "m"(*(const real10 *)st1), [env] "m"(environment), WORDS \
+                   : STACK)
+  switch (operation) {
+    case PV_X87_SCALE: RUN("fscale"); break;
+    case PV_X87_PREM: RUN("fprem"); break;
+    case PV_X87_PREM1: RUN("fprem1"); break;
+    case PV_X87_YL2X: RUN("fyl2x"); break;
+    case PV_X87_YL2XP1: RUN("fyl2xp1"); break;
+    case PV_X87_PATAN: RUN("fpatan"); break;
+  }
+#undef RUN
+  return status;
+}
+
+uint32_t pv_x87_pushing(uint32_t operation, void *value, void *pushed, uint16_t control) {
+  uint16_t status = 0;
+  real10 first = {{0}}, second = {{0}};
+  // Where nothing was pushed the first store takes the operand and the second one finds the stack empty; its invalid
+  // exception is masked by then and cleared.
+#define RUN(insn)                                                                                                     \
+  __asm__ volatile("fldt %[a]\n\t" BEGIN insn END "fstpt %[first]\n\tfstpt %[second]\n\tfnclex\n\temms"               \
+                   : "=&a"(status), [first] "=m"(first), [second] "=m"(second)                                        \
+                   : [a] "m"(*(const real10 *)value), WORDS : STACK)
+  switch (operation) {
+    case PV_X87_PTAN: RUN("fptan"); break;
+    case PV_X87_SINCOS: RUN("fsincos"); break;
+    case PV_X87_XTRACT: RUN("fxtract"); break;
+  }
+#undef RUN
+  *(real10 *)pushed = first;
+  *(real10 *)value = second;
+  return status;
+}
+
+uint32_t pv_x87_load(uint32_t form, void *result, const void *operand, uint16_t control) {
+  uint16_t status = 0;
+#define RUN(insn, type)                                                                     \
+  __asm__ volatile(BEGIN insn " %[b]" END "fstpt %[r]\n\tfnclex\n\temms"                    \
+                   : "=&a"(status), [r] "=m"(*(real10 *)result)                             \
+                   : [b] "m"(*(const type *)operand), WORDS : STACK)
+  switch (form) {
+    case PV_X87_SINGLE: RUN("flds", uint32_t); break;
+    case PV_X87_DOUBLE: RUN("fldl", uint64_t); break;
+    case PV_X87_INT16: RUN("filds", uint16_t); break;
+    case PV_X87_INT32: RUN("fildl", uint32_t); break;
+    case PV_X87_INT64: RUN("fildll", uint64_t); break;
+    case PV_X87_BCD: RUN("fbld", real10); break;
+  }
+#undef RUN
+  return status;
+}
+
+void pv_x87_constant(uint32_t which, void *result, uint16_t control) {
+  uint16_t status;
+#define RUN(insn) \
+  __asm__ volatile(BEGIN insn END "fstpt %[r]" : "=&a"(status), [r] "=m"(*(real10 *)result) : WORDS : STACK)
+  switch (which) {
+    case PV_X87_1: RUN("fld1"); break;
+    case PV_X87_L2T: RUN("fldl2t"); break;
+    case PV_X87_L2E: RUN("fldl2e"); break;
+    case PV_X87_PI: RUN("fldpi"); break;
+    case PV_X87_LG2: RUN("fldlg2"); break;
+    case PV_X87_LN2: RUN("fldln2"); break;
+    case PV_X87_Z: RUN("fldz"); break;
+  }
+#undef RUN
+}
+
+uint32_t pv_x87_store(uint32_t form, uint32_t truncate, const void *value, void *result, uint16_t control) {
+  uint16_t status = 0;
+#define RUN(insn, type)                                                         \
+  __asm__ volatile("fldt %[a]\n\t" BEGIN insn " %[r]" END "emms"                \
+                   : "=&a"(status), [r] "+m"(*(type *)result)                   \
+                   : [a] "m"(*(const real10 *)value), WORDS : STACK)
+  if (truncate) {
+    switch (form) {
+      case PV_X87_INT16: RUN("fisttps", uint16_t); break;
+      case PV_X87_INT32: RUN("fisttpl", uint32_t); break;
+      case PV_X87_INT64: RUN("fisttpll", uint64_t); break;
+    }
+    return status;
+  }
+  switch (form) {
+    case PV_X87_SINGLE: RUN("fstps", uint32_t); break;
+    case PV_X87_DOUBLE: RUN("fstpl", uint64_t); break;
+    case PV_X87_INT16: RUN("fistps", uint16_t); break;
+    case PV_X87_INT32: RUN("fistpl", uint32_t); break;
+    case PV_X87_INT64: RUN("fistpll", uint64_t); break;
+    case PV_X87_BCD: RUN("fbstp", real10); break;
+  }
+#undef RUN
+  return status;
+}
+
+#else
+
+// No 80-bit unit: the processor refuses x87 instructions before it would come here.
+int pv_x87_available(void) { return 0; }
+uint32_t pv_x87_arithmetic(uint32_t o, uint32_t f, void *v, const void *b, uint16_t c) { return 0; }
+uint32_t pv_x87_compare(uint32_t f, uint32_t q, const void *v, const void *b, uint16_t c) { return 0; }
+uint32_t pv_x87_unary(uint32_t o, void *v, uint16_t c) { return 0; }
+uint32_t pv_x87_binary(uint32_t o, void *r, const void *a, const void *b, uint16_t c, uint16_t s) { return 0; }
+uint32_t pv_x87_pushing(uint32_t o, void *v, void *p, uint16_t c) { return 0; }
+uint32_t pv_x87_load(uint32_t f, void *r, const void *b, uint16_t c) { return 0; }
+void pv_x87_constant(uint32_t w, void *r, uint16_t c) {}
+uint32_t pv_x87_store(uint32_t f, uint32_t t, const void *v, void *r, uint16_t c) { return 0; }
+
+#endif

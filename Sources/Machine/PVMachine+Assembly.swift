@@ -1,0 +1,87 @@
+import CHost
+import Devices
+import Foundation
+import GuestMemory
+import HostLinks
+import Hypervisor
+import Processor
+
+// How a PV machine is put together from its options. Every error is the user's or the host's, in one line.
+
+extension PVMachine {
+  /// Builds a machine that is ready to run.
+  ///
+  /// - Parameter say: Paravane's own words, for standard error.
+  public static func make(options: RunOptions, say: @escaping @Sendable (String) -> Void) throws -> PVMachine {
+    let kernel = try loadKernel(options.kernel)
+    let ramdisk = try options.ramdisk.map { try readFile($0, what: "ramdisk") }
+    let machine = try PVMachine(options: options)
+    machine.logger = { text in if options.verbose > 0 { say(text) } }
+    try machine.assemble(kernel: kernel, ramdisk: ramdisk, say: say)
+    if !options.quiet { say("engine: interpreter; clock: \(options.clock.rawValue)") }
+    return machine
+  }
+
+  private static func readFile(_ path: String, what: String) throws -> [UInt8] {
+    let url = URL(fileURLWithPath: path)
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      throw MachineError(status: 66, message: "\(path): cannot open the \(what): no such file")
+    }
+    guard !isDirectory.boolValue else { throw MachineError(status: 66, message: "\(path): cannot open the \(what): it is a directory") }
+    guard let data = try? Data(contentsOf: url) else {
+      throw MachineError(status: 66, message: "\(path): cannot read the \(what): check its permissions")
+    }
+    return [UInt8](data)
+  }
+
+  private static func loadKernel(_ path: String) throws -> KernelImage {
+    let bytes = try readFile(path, what: "kernel")
+    do {
+      return try KernelImage.load(bytes)
+    } catch {
+      throw MachineError(status: 65, message: "\(path): \(error)")
+    }
+  }
+
+  private func assemble(kernel: KernelImage, ramdisk: [UInt8]?, say: @escaping @Sendable (String) -> Void) throws {
+    let pages = options.memory * 256
+    let frames: FrameTable
+    do {
+      frames = try FrameTable(memory: memory, guestPages: pages, order: options.frames)
+    } catch {
+      throw MachineError(status: 69, message: "memory \(options.memory) MiB: \(error)")
+    }
+    vcpu = VCPU(memory: memory)
+    vcpu.seed(options.seed)
+    timers = [Array(repeating: nil, count: TimerKind.allCases.count)]
+    domain = Domain(id: DomainID(1), memory: memory, frames: frames, initialPages: pages, services: self)
+    domain.uuid = options.uuid
+    do {
+      domain.policy = try CPUPolicy(parsing: options.cpu)
+    } catch {
+      throw MachineError(status: 64, message: "--cpu \(options.cpu): \(error)")
+    }
+    let v = PVCPU(id: 0, vcpu: vcpu)
+    domain.vcpus = [v]
+    domain.attach(v)
+    let storePort = domain.events.allocateUnbound(remote: .control)
+    let consolePort = domain.events.allocateUnbound(remote: .control)
+    let start: StartOfDay
+    do {
+      start = try DomainBuilder().build(
+        domain: domain, kernel: kernel, ramdisk: ramdisk, commandLine: options.commandLine, storePort: storePort, consolePort: consolePort)
+    } catch {
+      throw MachineError(status: 65, message: "\(options.kernel): \(error)")
+    }
+    domain.updateTime(v)
+    try connectBackEnds(start, storePort: storePort, consolePort: consolePort, say: say)
+    if let timeout = options.timeout {
+      let mailbox = self.mailbox
+      Thread.detachNewThread {
+        Thread.sleep(forTimeInterval: timeout)
+        mailbox.post(.timeout)
+      }
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import CHost
+import Foundation
+import GuestMemory
+import Hypervisor
+import Processor
+
+// What is said of a run when it is over: statistics and the digest of its final state.
+
+extension PVMachine {
+  func collectStatistics(_ v: PVCPU, _ outcome: Outcome) {
+    let cpuSeconds = Double(processorNanoseconds() - processorTimeAtStart) / 1e9
+    statistics.clock = options.clock.rawValue
+    statistics.cpu = options.cpu
+    statistics.seed = options.seed
+    statistics.tsc_hz = options.cyclesPerSecond
+    statistics.ended = outcome.ending.rawValue
+    statistics.wall_seconds = Double(monotonicNanoseconds() - startedAt) / 1e9
+    statistics.cpu_seconds = cpuSeconds
+    statistics.guest_instructions = v.vcpu.instructions
+    statistics.guest_cycles = v.vcpu.now
+    statistics.idle_cycles = idleCycles
+    statistics.guest_seconds = Double(v.vcpu.now) / Double(options.cyclesPerSecond)
+    statistics.mips = cpuSeconds > 0 ? Double(v.vcpu.instructions) / cpuSeconds / 1e6 : 0
+    let exits = domain.exits
+    statistics.exits = Statistics.Exits(
+      hypercall: exits.hypercall, syscall: exits.syscall, exception: exits.exception, privileged: exits.privileged, port: exits.port, mmio: 0,
+      event: exits.event)
+    statistics.hypercalls = Dictionary(uniqueKeysWithValues: domain.hypercallCounts.map { ($0.name, $0.count) })
+    collectDeviceStatistics()
+    statistics.memory.resident_bytes = residentBytes()
+    guard let path = options.statisticsPath else { return }
+    var touched: UInt64 = 0
+    let wantsDigest = options.wantsDigest || options.clock == .virtual
+    var digest = StateDigest()
+    memory.forEachTouchedFrame { frame, bytes in
+      touched += UInt64(bytes.count)
+      guard wantsDigest, !isZero(bytes) else { return }
+      digest.update(UInt64(frame))
+      digest.update(bytes)
+    }
+    statistics.memory.guest_touched_bytes = touched
+    if wantsDigest {
+      digestState(v, &digest)
+      statistics.state_digest = digest.finish()
+    }
+    do {
+      try statistics.json().write(to: URL(fileURLWithPath: path))
+    } catch {
+      logger("\(path): the statistics cannot be written: \(error.localizedDescription)")
+    }
+  }
+
+  /// Everything but memory, in a fixed order.
+  private func digestState(_ v: PVCPU, _ digest: inout StateDigest) {
+    let s = v.vcpu.cpu.pointee
+    withUnsafeBytes(of: s.gpr) { digest.update($0) }
+    digest.update(s.rip)
+    digest.update(v.vcpu.cpu.rflags)
+    for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.xcr0, s.efer, s.kernel_gs_base, s.tsc_aux, s.extra_cycles, s.random] { digest.update(value) }
+    withUnsafeBytes(of: s.dr) { digest.update($0) }
+    withUnsafeBytes(of: s.seg) { digest.update($0) }
+    withUnsafeBytes(of: s.ymm) { digest.update($0) }
+    withUnsafeBytes(of: s.x87) { digest.update($0) }
+    for value in [s.mxcsr, s.x87_control_status, s.x87_top, s.x87_tags, s.mode, s.cpl] { digest.update(UInt64(value)) }
+    digest.update(v.vcpu.now)
+    digest.update(idleCycles)
+    for value in [v.kernelTable, v.userTable, v.kernelSP, v.inactiveGSBase, v.vcpuInfo, v.cr2, v.cr4, v.ldtBase, v.runstateArea, v.timeArea] {
+      digest.update(value)
+    }
+    for value in [v.kernelMode, v.taskSwitched, v.vcpuInfoPlaced, v.blocked, v.polling, v.up] { digest.update(value ? 1 : 0) }
+    for gate in v.traps {
+      digest.update(gate.address)
+      digest.update(UInt64(gate.selector) << 16 | UInt64(gate.dpl) << 8 | (gate.masksEvents ? 1 : 0))
+    }
+    for callback in [v.eventCallback, v.failsafeCallback, v.syscallCallback, v.syscall32Callback, v.sysenterCallback, v.nmiCallback] {
+      digest.update(callback.address)
+      digest.update(callback.masksEvents ? 1 : 0)
+    }
+    for frame in v.gdtFrames { digest.update(frame) }
+    digest.update(domain.assists)
+    digest.update(domain.sharedInfoFrame)
+    digest.update(UInt64(queue.count))
+    digest.update(queue.nextDue ?? 0)
+  }
+}
+
+/// Whether a frame (4096 bytes, aligned) holds only zeros.
+private func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  var at = 0
+  while at < bytes.count {
+    if bytes.load(fromByteOffset: at, as: UInt64.self) != 0 { return false }
+    at += 8
+  }
+  return true
+}
+
+/// Bytes of the process in the host's memory.
+private func residentBytes() -> UInt64 {
+  guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return 0 }
+  let fields = text.split(separator: " ")
+  guard fields.count > 1, let pages = UInt64(fields[1]) else { return 0 }
+  return pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+}

@@ -1,0 +1,60 @@
+import CHost
+import Testing
+
+@testable import Processor
+
+@Suite struct RunLoopTests {
+  /// mov ecx, 1000; xor eax, eax; 1: add rax, rcx; dec rcx; jnz 1b; syscall
+  static let sum: [UInt8] = [0xB9, 0xE8, 3, 0, 0, 0x31, 0xC0, 0x48, 1, 0xC8, 0x48, 0xFF, 0xC9, 0x75, 0xF8, 0x0F, 5]
+
+  @Test func runsALoopAndCountsItsInstructions() throws {
+    let machine = try TestMachine(Self.sum)
+    #expect(machine.vcpu.run(until: 1_000_000) == .syscall)
+    #expect(machine.cpu.pointee.gpr.0 == 500_500)
+    #expect(machine.vcpu.now == 2 + 3000 + 1)
+    #expect(machine.vcpu.instructions == 3003)
+  }
+
+  @Test func stopsAtEveryDeadlineExactlyAndGoesOn() throws {
+    let machine = try TestMachine(Self.sum)
+    var deadline: UInt64 = 0
+    while true {
+      deadline += 7
+      let exit = machine.vcpu.run(until: deadline)
+      if exit == .syscall { break }
+      #expect(exit == .deadline)
+      #expect(machine.vcpu.now == deadline)
+    }
+    #expect(machine.cpu.pointee.gpr.0 == 500_500)
+    #expect(machine.vcpu.instructions == 3003)
+  }
+
+  @Test func aFaultLeavesTheInstructionUndone() throws {
+    // inc eax; mov [0x40000000], eax; inc eax
+    let machine = try TestMachine([0xFF, 0xC0, 0x89, 4, 0x25, 0, 0, 0, 0x40, 0xFF, 0xC0])
+    #expect(machine.vcpu.run(until: 100) == .exception(vector: 14, errorCode: 6))
+    #expect(machine.cpu.pointee.cr2 == 0x4000_0000)
+    #expect(machine.cpu.pointee.rip == TestMachine.code + 2)
+    #expect(machine.vcpu.instructions == 1)
+  }
+
+  @Test func codeThatChangesItselfRunsAsChanged() throws {
+    // mov byte [rip+1], 0x7f (the immediate of the next instruction); mov al, 1; syscall
+    let machine = try TestMachine([0xC6, 5, 1, 0, 0, 0, 0x7F, 0xB0, 1, 0x0F, 5])
+    #expect(machine.vcpu.run(until: 100) == .syscall)
+    #expect(machine.cpu.pointee.gpr.0 & 0xFF == 0x7F)
+  }
+
+  @Test func singleStepTrapsAfterEachInstruction() throws {
+    let machine = try TestMachine(Self.sum)
+    machine.cpu.rflags = 0x102
+    #expect(machine.vcpu.run(until: 100) == .exception(vector: 1, errorCode: nil))
+    #expect(machine.cpu.pointee.rip == TestMachine.code + 5)
+    #expect(machine.cpu.pointee.dr.6 & 0x4000 != 0)
+  }
+
+  @Test func everyRegisteredNameIsAnInstruction() {
+    _ = LoweringTable.shared
+    #expect(LoweringTable.unknownNames == [])
+  }
+}

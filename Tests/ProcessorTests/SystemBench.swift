@@ -1,0 +1,42 @@
+import CHost
+import GuestMemory
+
+@testable import Processor
+
+/// A vCPU in protected mode without paging, so that linear addresses are machine addresses.
+final class SystemBench {
+  static let code: UInt64 = 0x1000
+  static let data: UInt64 = 0x4000
+  static let stack: UInt64 = 0x9000
+  let memory: MachineMemory
+  let vcpu: VCPU
+  var cpu: CPU { vcpu.cpu }
+
+  init() throws {
+    memory = try MachineMemory(frameCount: 64)
+    vcpu = VCPU(memory: memory)
+    cpu.pointee.cr0 = 0x11
+    cpu.pointee.cr4 = 0x40600
+    cpu.pointee.xcr0 = 7
+    cpu.pointee.efer = 0xD01
+    cpu.pointee.gpr.4 = Self.stack
+  }
+
+  /// Runs `count` instructions at the code address; stops early at an exit, which is returned.
+  @discardableResult func run(_ bytes: [UInt8], count: Int = 1) -> Exit {
+    memory.copyIn(bytes, at: Self.code)
+    cpu.pointee.rip = Self.code
+    return vcpu.run(until: vcpu.now &+ UInt64(count))
+  }
+}
+
+/// xorshift64*: the same numbers on every run.
+struct Seeded: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state ^= state >> 12
+    state ^= state << 25
+    state ^= state >> 27
+    return state &* 2_685_821_657_736_338_717
+  }
+}
