@@ -191,6 +191,7 @@ struct RowParser {
     if !usesVVVV { row.accept &= ~MatchKey.vvvvUsed }
     if row.operands.contains(where: { $0.code == .vectorMemory }) { row.flags.insert(.vsib) }
     let byLength = row.operands.contains { [.x, .k, .f, .e].contains($0.size) || $0.code == .vectorMemory }
-    if !byLength && row.accept & MatchKey.l(true) != 0 { row.flags.insert(.ignoresL) }
+    let anyLength = MatchKey.l(true) | MatchKey.l(false)
+    if !byLength && row.accept & anyLength == anyLength { row.flags.insert(.ignoresL) }
   }
 }

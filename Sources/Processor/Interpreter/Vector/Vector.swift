@@ -25,4 +25,8 @@ func registerVector(_ table: inout LoweringTable) {
   registerVectorConversions(&table)
   registerVectorTests(&table)
   registerVectorReciprocals(&table)
+  registerVectorAES(&table)
+  registerVectorHashes(&table)
+  registerVectorStrings(&table)
+  registerVectorMasked(&table)
 }

@@ -155,10 +155,8 @@ private func storeHalves(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, readyAVX | readyMasked) else { return vectorSlow(cpu, op, readyAVX | readyMasked) }
   let scratch = cpu.address(StateOffset.scratch)
   let source = cpu.address(op.pointee.src)
-  op.kernel(scratch + 8, source + 16, source + 16, op.immediate, cpu)
-  let high = scratch.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
   op.kernel(scratch, source, source, op.immediate, cpu)
-  scratch.storeBytes(of: high, toByteOffset: 8, as: UInt64.self)
+  if op.pointee.size == 16 { op.kernel(scratch + 8, source + 16, source + 16, op.immediate, cpu) }
   guard writeBytes(cpu, op, cpu.effectiveAddress(op), scratch, Int(op.pointee.size)) else { return raise(cpu, op) }
   return next(cpu, op)
 }
