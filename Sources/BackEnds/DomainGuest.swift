@@ -39,11 +39,27 @@ public final class DomainGuest: GuestInterface {
     target.grants.unmapForBackEnd(target, reference, write: page.handle & Self.writeBit != 0)
   }
 
+  // A mapping does not keep the guest from giving the frame another use, so its use is looked at whenever the frame is touched:
+  // a page table is never written by a back end, and what has become Xen's is neither read nor written.
+
   public func copyOut(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Bool {
-    target.memory.copyOut(address, into: buffer)
+    eachFrame(address, buffer.count) { target.frames.isGuestFrame($0) } && target.memory.copyOut(address, into: buffer)
   }
 
-  public func copyIn(_ bytes: UnsafeRawBufferPointer, at address: UInt64) -> Bool { target.memory.copyIn(bytes, at: address) }
+  public func copyIn(_ bytes: UnsafeRawBufferPointer, at address: UInt64) -> Bool {
+    eachFrame(address, bytes.count) { target.frames.mayWrite($0) } && target.memory.copyIn(bytes, at: address)
+  }
+
+  private func eachFrame(_ address: UInt64, _ count: Int, _ allows: (UInt64) -> Bool) -> Bool {
+    let (end, overflow) = address.addingReportingOverflow(UInt64(count))
+    guard !overflow, count > 0 else { return count == 0 }
+    var frame = address >> 12
+    while frame <= (end - 1) >> 12 {
+      guard allows(frame) else { return false }
+      frame += 1
+    }
+    return true
+  }
 
   public func bindPort(_ port: UInt32, handler: @escaping () -> Void) -> PortBinding? {
     let tag = nextTag
