@@ -54,12 +54,13 @@ extension VCPU {
 
   /// Runs the one operation of a stepped block.
   @inline(never) private func stepLimit(_ operation: inout Operation) {
-    // With no budget beyond this instruction every branch leaves to the run loop.
+    // With no budget beyond this instruction every branch leaves to the run loop. The deadline moves along, so that the
+    // current cycle stays what it is.
     let saved = cpu.pointee.budget
     cpu.pointee.budget = 0
-    let before = cpu.pointee.extra_cycles
+    cpu.pointee.deadline &-= UInt64(bitPattern: saved)
     while let following = operation.pointee.handler(cpu, operation) { operation = following }
-    _ = before
+    cpu.pointee.deadline &+= UInt64(bitPattern: saved)
     cpu.pointee.budget &+= saved
   }
 
