@@ -12,8 +12,13 @@ PV_SSE(cvtdq2ps, 16) PV_SSE(cvtps2dq, 16) PV_SSE(cvttps2dq, 16)
 PV_SSE(cvtdq2pd, 8) PV_SSE(cvtps2pd, 8)
 PV_SSE(cvtpd2ps, 16) PV_SSE(cvtpd2dq, 16) PV_SSE(cvttpd2dq, 16)
 
+// Integer operations whose portable forms are far slower.
+PV_SSE(packsswb, 16) PV_SSE(packssdw, 16) PV_SSE(packuswb, 16)
+PV_SSE(packusdw, 16) PV_SSE(pshufb, 16) PV_SSE(pmaddubsw, 16)
+PV_SSE(aesenc, 16) PV_SSE(aesenclast, 16) PV_SSE(aesdec, 16) PV_SSE(aesdeclast, 16)
+
 // Host extensions that a kernel stands on, beyond SSE3.
-enum { SSE41 = 1, AVX = 2, FMA = 4, F16C = 8 };
+enum { SSE41 = 1, AVX = 2, FMA = 4, F16C = 8, SSSE3 = 16, AES = 32, PCLMULQDQ = 64 };
 
 static unsigned host_features(void) {
   static unsigned known;
@@ -21,6 +26,9 @@ static unsigned host_features(void) {
   unsigned eax, ebx, ecx = 0, edx, found = 0x100;
   __get_cpuid(1, &eax, &ebx, &ecx, &edx);
   if (ecx & 1u << 19) found |= SSE41;
+  if (ecx & 1u << 9) found |= SSSE3;
+  if (ecx & 1u << 25) found |= AES;
+  if (ecx & 1u << 1) found |= PCLMULQDQ;
   if (ecx & 1u << 27 && ecx & 1u << 28) {
     uint32_t low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -77,9 +85,13 @@ static const struct entry entries[] = {
   ENTRY_PACKED(vfmaddsub) ENTRY_PACKED(vfmsubadd)
   ENTRY_SCALAR(vfmadd) ENTRY_SCALAR(vfmsub) ENTRY_SCALAR(vfnmadd) ENTRY_SCALAR(vfnmsub)
   {"cvtph2ps", ph_cvtph2ps, F16C},
+  ENTRY(packsswb) ENTRY(packssdw) ENTRY(packuswb) {"packusdw", ph_packusdw, SSE41},
+  {"pshufb", ph_pshufb, SSSE3}, {"pmaddubsw", ph_pmaddubsw, SSSE3},
+  {"aesenc", ph_aesenc, AES}, {"aesenclast", ph_aesenclast, AES},
+  {"aesdec", ph_aesdec, AES}, {"aesdeclast", ph_aesdeclast, AES},
 };
 
-pv_kernel pv_float_kernel(const char *name) {
+pv_kernel pv_host_kernel(const char *name) {
   for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
     if (strcmp(entries[i].name, name) == 0) return entries[i].needs & ~host_features() ? NULL : entries[i].kernel;
   }
@@ -147,6 +159,14 @@ pv_kernel pv_float_dot(unsigned type, unsigned factors) {
   return type > 1 || factors > 15 || !(host_features() & SSE41) ? NULL : table[type][factors];
 }
 
+IMMEDIATE("pclmulqdq", product_, 16, 0x00) IMMEDIATE("pclmulqdq", product_, 16, 0x01)
+IMMEDIATE("pclmulqdq", product_, 16, 0x10) IMMEDIATE("pclmulqdq", product_, 16, 0x11)
+
+pv_kernel pv_carryless_product(unsigned halves) {
+  static const pv_kernel table[4] = {product_0x00, product_0x01, product_0x10, product_0x11};
+  return host_features() & PCLMULQDQ ? table[(halves & 1) | (halves >> 3 & 2)] : NULL;
+}
+
 #define HALF(n)                                                                              \
   static void half_##n(void *d, const void *a, const void *b, uint64_t imm, pv_vcpu *cpu) {  \
     pv_v4sf x, y = pv_load16(b);                                                             \
@@ -162,10 +182,11 @@ pv_kernel pv_float_half(unsigned control) {
 
 #else
 
-pv_kernel pv_float_kernel(const char *name) { return NULL; }
+pv_kernel pv_host_kernel(const char *name) { return NULL; }
 pv_kernel pv_float_compare(unsigned type, unsigned predicate) { return NULL; }
 pv_kernel pv_float_round(unsigned type, unsigned control) { return NULL; }
 pv_kernel pv_float_dot(unsigned type, unsigned factors) { return NULL; }
 pv_kernel pv_float_half(unsigned control) { return NULL; }
+pv_kernel pv_carryless_product(unsigned halves) { return NULL; }
 
 #endif

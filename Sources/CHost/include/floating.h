@@ -1,9 +1,9 @@
-// Floating-point operations of SSE, AVX, FMA and F16C as the host's own instructions.
+// Floating-point operations of SSE, AVX, FMA and F16C as the host's own instructions; and AES and a few more for speed.
 //
 // The compiler may commute an addition (which changes the NaN that comes out), fold a constant or move it across a change
 // of rounding mode. So on an x86-64 host every operation is the very instruction, in inline assembly, on copies of its
 // operands; while guest code runs the host's MXCSR holds the guest's rounding, DAZ and FTZ bits and collects its flags.
-// Other hosts have none of this: `pv_float_kernel` answers null there, and Swift's soft-float is taken.
+// Other hosts have none of this: `pv_host_kernel` answers null there, and Swift's soft-float is taken.
 #ifndef PARAVANE_FLOATING_H
 #define PARAVANE_FLOATING_H
 
@@ -17,13 +17,15 @@
 typedef void (*pv_kernel)(void *d, const void *a, const void *b, uint64_t imm, pv_vcpu *cpu);
 
 /// The host's instruction of that legacy name ("addps", "vfmadd132sd" ...), or null where this host has none.
-pv_kernel _Nullable pv_float_kernel(const char *name);
+pv_kernel _Nullable pv_host_kernel(const char *name);
 /// CMPPS, CMPPD, CMPSS, CMPSD (`type` 0...3) with one of 32 predicates.
 pv_kernel _Nullable pv_float_compare(unsigned type, unsigned predicate);
 /// ROUNDPS, ROUNDPD, ROUNDSS, ROUNDSD (`type` 0...3) with immediate bits 3:0.
 pv_kernel _Nullable pv_float_round(unsigned type, unsigned control);
 /// DPPS (`type` 0), DPPD (1): immediate bits 7:4; the sum is in every lane, to be masked by bits 3:0.
 pv_kernel _Nullable pv_float_dot(unsigned type, unsigned factors);
+/// PCLMULQDQ with an immediate's bits 0 and 4.
+pv_kernel _Nullable pv_carryless_product(unsigned halves);
 /// VCVTPS2PH with immediate bits 2:0: 8 bytes at `d`, and 8 zero bytes.
 pv_kernel _Nullable pv_float_half(unsigned control);
 

@@ -120,10 +120,10 @@ private let keyGenerationAssist: Kernel = { d, _, b, imm, _ in
 }
 
 func registerVectorAES(_ table: inout LoweringTable) {
-  table.vector("aesenc", VectorForm(kernel: encrypt, only128: true))
-  table.vector("aesenclast", VectorForm(kernel: encryptLast, only128: true))
-  table.vector("aesdec", VectorForm(kernel: decrypt, only128: true))
-  table.vector("aesdeclast", VectorForm(kernel: decryptLast, only128: true))
+  table.hosted("aesenc", only128: true, encrypt)
+  table.hosted("aesenclast", only128: true, encryptLast)
+  table.hosted("aesdec", only128: true, decrypt)
+  table.hosted("aesdeclast", only128: true, decryptLast)
   table.vector("aesimc", VectorForm(kernel: inverseMixColumns, only128: true))
   table.vector("aeskeygenassist", VectorForm(kernel: keyGenerationAssist, only128: true))
 }

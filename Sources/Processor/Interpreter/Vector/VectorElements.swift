@@ -105,14 +105,19 @@ func lowerVectorStore(_ kernel: @escaping Kernel, _ bytes: Int, _ instruction: I
 // MARK: - Insertion
 
 /// `a` with element `imm` replaced by the low `T` of `b`, which is a general register or memory.
-@inline(__always) private func insert<T: FixedWidthInteger>(
+@inline(__always) private func insert<T: FixedWidthInteger & UnsignedInteger>(
   _ d: UnsafeMutableRawPointer, _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ imm: UInt64, _: T.Type
 ) {
-  let size = MemoryLayout<T>.size
-  let at = Int(truncatingIfNeeded: imm) & (16 / size - 1)
-  let value = b.loadUnaligned(as: T.self)
-  d.storeBytes(of: a.loadUnaligned(as: V128.self), as: V128.self)
-  d.storeBytes(of: value, toByteOffset: at &* size, as: T.self)
+  // In registers: a narrow store before the next wide load would stall the host.
+  let size = UInt64(MemoryLayout<T>.size)
+  let at = (imm & (16 / size - 1)) &* size
+  let shift = (at & 7) &* 8
+  let value = UInt64(truncatingIfNeeded: b.loadUnaligned(as: T.self)) &<< shift
+  let mask = UInt64(truncatingIfNeeded: T.max) &<< shift
+  let x = a.vector(U64.self)
+  let low = at < 8 ? x[0] & ~mask | value : x[0]
+  let high = at < 8 ? x[1] : x[1] & ~mask | value
+  d.storeBytes(of: U64(low, high), as: U64.self)
 }
 
 /// INSERTPS after its source element has been found.
@@ -151,19 +156,9 @@ func registerVectorElements(_ table: inout LoweringTable) {
 
 // MARK: - MMX and XMM
 
-/// Marks the x87 registers as MMX's: TOP 0, every tag valid, exponent bits of `register` ones.
-@inline(__always) private func enterMMX(_ cpu: CPU, written register: UInt16? = nil) {
-  cpu.pointee.x87_top = 0
-  cpu.pointee.x87_tags = 0xFF
-  if let register { cpu.address(register).storeBytes(of: 0xFFFF, toByteOffset: 8, as: UInt64.self) }
-}
-
-/// #NM is looked for by the vector check; a pending x87 exception is #MF.
-@inline(__always) private func hasPendingX87(_ cpu: CPU) -> Bool { cpu.pointee.x87_control_status & 0x0080_0000 != 0 }
-
 private func moveToXMM(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, readySSE) else { return vectorSlow(cpu, op, readySSE) }
-  if hasPendingX87(cpu) { return raise(cpu, op, .mf) }
+  guard mmxReady(cpu) else { return mmxBlocked(cpu, op) }
   let value = cpu.get(op.pointee.src, UInt64.self)
   enterMMX(cpu)
   cpu.address(op.pointee.dst).storeBytes(of: V128(value, 0), as: V128.self)
@@ -172,10 +167,10 @@ private func moveToXMM(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 private func moveToMMX(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, readySSE) else { return vectorSlow(cpu, op, readySSE) }
-  if hasPendingX87(cpu) { return raise(cpu, op, .mf) }
+  guard mmxReady(cpu) else { return mmxBlocked(cpu, op) }
   let value = cpu.get(op.pointee.src, UInt64.self)
-  enterMMX(cpu, written: op.pointee.dst)
-  cpu.address(op.pointee.dst).storeBytes(of: value, as: UInt64.self)
+  enterMMX(cpu)
+  setMMX(cpu, op.pointee.dst, value)
   return next(cpu, op)
 }
 
@@ -183,7 +178,7 @@ private func moveToMMX(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func convertFromMMX(_ cpu: CPU, _ op: Operation) -> Operation? {
   let need = readySSE | readyMasked
   guard isReady(cpu, need) else { return vectorSlow(cpu, op, need) }
-  if hasPendingX87(cpu) { return raise(cpu, op, .mf) }
+  guard mmxReady(cpu) else { return mmxBlocked(cpu, op) }
   let d = cpu.address(op.pointee.dst)
   op.kernel(d, d, cpu.address(op.pointee.src), 0, cpu)
   enterMMX(cpu)
@@ -194,7 +189,7 @@ private func convertFromMMX(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func convertToMMX(_ cpu: CPU, _ op: Operation) -> Operation? {
   let need = readySSE | readyMasked
   guard isReady(cpu, need) else { return vectorSlow(cpu, op, need) }
-  if hasPendingX87(cpu) { return raise(cpu, op, .mf) }
+  guard mmxReady(cpu) else { return mmxBlocked(cpu, op) }
   var b = UnsafeRawPointer(cpu.address(op.pointee.src))
   if op.pointee.size != 0 {
     guard let memory = vectorOperand(cpu, op, Int(op.pointee.size)) else { return raise(cpu, op) }
@@ -211,8 +206,8 @@ private func convertToMMX(_ cpu: CPU, _ op: Operation) -> Operation? {
   }
   op.kernel(scratch + 16, b, b, 0, cpu)
   let value = scratch.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
-  enterMMX(cpu, written: op.pointee.dst)
-  cpu.address(op.pointee.dst).storeBytes(of: value, as: UInt64.self)
+  enterMMX(cpu)
+  setMMX(cpu, op.pointee.dst, value)
   return next(cpu, op)
 }
 

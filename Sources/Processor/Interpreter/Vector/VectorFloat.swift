@@ -5,7 +5,7 @@ import X86
 // them (CHost/floating.h), else the soft-float's; here they meet their names and shapes.
 
 /// The kernel of a legacy name.
-func floatKernel(_ name: String) -> Kernel { pv_float_kernel(name) ?? softKernel(name) }
+func floatKernel(_ name: String) -> Kernel { pv_host_kernel(name) ?? softKernel(name) }
 
 func registerVectorFloat(_ table: inout LoweringTable) {
   for operation in ["add", "sub", "mul", "div", "min", "max", "sqrt"] { table.four(operation) }

@@ -1,3 +1,5 @@
+import CHost
+
 // Carry-less multiplication and the SHA extensions (FIPS 180-4; SDM volume 1, 5.22), in portable integer arithmetic.
 
 /// The 128-bit product of polynomials over GF(2), four bits of `y` at a time.
@@ -125,7 +127,10 @@ private let rounds256: Kernel = { destination, a, b, _, cpu in
 }
 
 func registerVectorHashes(_ table: inout LoweringTable) {
-  table.vector("pclmulqdq", VectorForm(kernel: multiply, only128: true))
+  table.register("pclmulqdq", "vpclmulqdq") { instruction, op in
+    let host = hostKernelsAllowed ? pv_carryless_product(UInt32(truncatingIfNeeded: instruction.immediate) & 0x11) : nil
+    return lowerVector(VectorForm(kernel: host ?? multiply, only128: true), instruction, &op)
+  }
   table.vectorOnly("sha1nexte", VectorForm(kernel: next1))
   table.vectorOnly("sha1msg1", VectorForm(kernel: message1First))
   table.vectorOnly("sha1msg2", VectorForm(kernel: message1Second))

@@ -192,7 +192,7 @@ func registerVectorProducts(_ table: inout LoweringTable) {
     lanes(d, a, b, I64.self) { Int64(Int32(truncatingIfNeeded: $0)) &* Int64(Int32(truncatingIfNeeded: $1)) }
   }
   table.vector("pmaddwd", multiplyAddWords)
-  table.vector("pmaddubsw", multiplyAddBytes)
+  table.hosted("pmaddubsw", multiplyAddBytes)
   table.vector("psadbw", sumOfDifferences)
   table.vector("phminposuw", VectorForm(kernel: horizontalMinimum, only128: true))
   let sums: Kernel = { d, a, b, imm, _ in multipleSums(d, a, b, imm) }

@@ -113,12 +113,13 @@ private func lowerMove(_ instruction: Instruction, _ op: inout pv_op, aligned: B
 }
 
 /// Copies a register's low `T` to another's, whose rest (or, VEX, the first source's) stays.
-@inline(__always) private func mergeScalar<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _: T.Type) -> Operation? {
+@inline(__always) private func mergeScalar<T: FixedWidthInteger & UnsignedInteger>(_ cpu: CPU, _ op: Operation, _: T.Type) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
   let d = cpu.address(op.pointee.dst)
-  let low = cpu.get(op.pointee.src2, T.self)
-  d.storeBytes(of: cpu.address(op.pointee.src).loadUnaligned(as: V128.self), as: V128.self)
-  d.storeBytes(of: low, as: T.self)
+  let low = UInt64(truncatingIfNeeded: cpu.get(op.pointee.src2, T.self))
+  var value = cpu.address(op.pointee.src).loadUnaligned(as: V128.self)
+  value[0] = T.bitWidth == 64 ? low : value[0] & ~0xFFFF_FFFF | low
+  d.storeBytes(of: value, as: V128.self)
   if op.pointee.extra & readyAVX != 0 { clearUpper(d) }
   return next(cpu, op)
 }

@@ -79,8 +79,8 @@ private let permuteHalves: Kernel = { d, a, b, imm, _ in
 private let insertHalf: Kernel = { d, a, b, imm, _ in
   let value = b.loadUnaligned(as: V128.self)
   let rest = a.loadUnaligned(as: V256.self)
-  d.storeBytes(of: rest, as: V256.self)
-  d.storeBytes(of: value, toByteOffset: Int(truncatingIfNeeded: imm & 1) &* 16, as: V128.self)
+  d.storeBytes(of: imm & 1 == 0 ? value : rest.lowHalf, as: V128.self)
+  d.storeBytes(of: imm & 1 == 0 ? rest.highHalf : value, toByteOffset: 16, as: V128.self)
 }
 
 /// To a register its upper half is cleared; to memory the store shape takes 16 bytes.

@@ -132,6 +132,14 @@ func vectorStore(_ cpu: CPU, _ op: Operation) -> Operation? {
   return next(cpu, op)
 }
 
+// MARK: - The host's instructions
+
+/// Whether kernels may be the host's own instructions. Tests turn it off to look at the portable ones.
+nonisolated(unsafe) var hostKernelsAllowed = true
+
+/// The host's instruction of a legacy name, if it has it.
+func hostKernel(_ name: String) -> Kernel? { hostKernelsAllowed ? pv_host_kernel(name) : nil }
+
 // MARK: - Lowering
 
 /// What an instruction's lowering needs to know beyond its kernel.
@@ -217,6 +225,11 @@ extension LoweringTable {
   /// Registers one name exactly.
   mutating func vectorOnly(_ name: String, _ form: VectorForm) {
     register(name) { instruction, op in lowerVector(form, instruction, &op) }
+  }
+
+  /// An integer operation on 16 bytes for which the host may have an instruction.
+  mutating func hosted(_ name: String, only128: Bool = false, _ kernel: @escaping Kernel) {
+    vector(name, VectorForm(kernel: hostKernel(name) ?? kernel, only128: only128))
   }
 
   /// An integer operation on 16 bytes.

@@ -30,24 +30,23 @@ func registerVectorUnpacks(_ table: inout LoweringTable) {
 }
 
 /// `a`'s elements, then `b`'s, narrowed with saturation.
-@inline(__always) private func pack<Wide: SIMD, Narrow: SIMD>(
+@inline(__always) private func pack<Wide: SIMD, Narrow: FixedWidthInteger>(
   _ d: UnsafeMutableRawPointer, _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _: Wide.Type, _: Narrow.Type
-) where Wide.Scalar: FixedWidthInteger, Narrow.Scalar: FixedWidthInteger {
+) where Wide.Scalar: FixedWidthInteger {
   let x = a.vector(Wide.self)
   let y = b.vector(Wide.self)
-  var r = a.vector(Narrow.self)
+  let size = MemoryLayout<Narrow>.size
   for i in 0..<Wide.scalarCount {
-    r[i] = saturate(Int32(truncatingIfNeeded: x[i]), Narrow.Scalar.self)
-    r[Wide.scalarCount &+ i] = saturate(Int32(truncatingIfNeeded: y[i]), Narrow.Scalar.self)
+    d.storeBytes(of: saturate(Int32(truncatingIfNeeded: x[i]), Narrow.self), toByteOffset: i &* size, as: Narrow.self)
+    d.storeBytes(of: saturate(Int32(truncatingIfNeeded: y[i]), Narrow.self), toByteOffset: 8 &+ i &* size, as: Narrow.self)
   }
-  d.storeBytes(of: r, as: Narrow.self)
 }
 
 func registerVectorPacks(_ table: inout LoweringTable) {
-  table.vector("packsswb") { d, a, b, _, _ in pack(d, a, b, I16.self, I8.self) }
-  table.vector("packssdw") { d, a, b, _, _ in pack(d, a, b, I32.self, I16.self) }
-  table.vector("packuswb") { d, a, b, _, _ in pack(d, a, b, I16.self, U8.self) }
-  table.vector("packusdw") { d, a, b, _, _ in pack(d, a, b, I32.self, U16.self) }
+  table.hosted("packsswb") { d, a, b, _, _ in pack(d, a, b, I16.self, Int8.self) }
+  table.hosted("packssdw") { d, a, b, _, _ in pack(d, a, b, I32.self, Int16.self) }
+  table.hosted("packuswb") { d, a, b, _, _ in pack(d, a, b, I16.self, UInt8.self) }
+  table.hosted("packusdw") { d, a, b, _, _ in pack(d, a, b, I32.self, UInt16.self) }
 }
 
 // MARK: - Shuffles
@@ -59,16 +58,15 @@ func registerVectorPacks(_ table: inout LoweringTable) {
 private let shuffleBytes: Kernel = { d, a, b, _, _ in
   let x = a.vector(U8.self)
   let y = b.vector(U8.self)
-  var r = U8()
   // Swift's own subscript is checked; through memory it is one load.
   withUnsafePointer(to: x) { pointer in
     let table = UnsafeRawPointer(pointer)
     for i in 0..<16 {
       let value = table.load(fromByteOffset: Int(y[i] & 15), as: UInt8.self)
-      r[i] = y[i] & 0x80 != 0 ? 0 : value
+      let kept = value & ~UInt8(bitPattern: Int8(bitPattern: y[i]) &>> 7)
+      d.storeBytes(of: kept, toByteOffset: i, as: UInt8.self)
     }
   }
-  d.storeBytes(of: r, as: U8.self)
 }
 
 let shuffleDoublewords: Kernel = { d, _, b, imm, _ in
@@ -94,19 +92,25 @@ private let shuffleSingles: Kernel = { d, a, b, imm, _ in
 
 /// `a`:`b` shifted right by bytes.
 private let alignRight: Kernel = { d, a, b, imm, _ in
-  let count = min(imm & 0xFF, 32)
   let low = b.vector(U64.self)
   let high = a.vector(U64.self)
-  let words = (low[0], low[1], high[0], high[1], UInt64(0), UInt64(0), UInt64(0))
-  withUnsafeBytes(of: words) { bytes in
-    // 56 bytes: the quadwords at `count` and `count` + 8 are inside for counts up to 32.
-    let base = bytes.baseAddress! + Int(truncatingIfNeeded: count)
-    d.storeBytes(of: U64(base.loadUnaligned(as: UInt64.self), base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)), as: U64.self)
+  let shift = (imm & 7) &* 8
+  var words: (UInt64, UInt64, UInt64)
+  switch (imm & 0xFF) >> 3 {
+  case 0: words = (low[0], low[1], high[0])
+  case 1: words = (low[1], high[0], high[1])
+  case 2: words = (high[0], high[1], 0)
+  case 3: words = (high[1], 0, 0)
+  default: words = (0, 0, 0)
   }
+  // Two shifts, because one by 64 would be by 0.
+  let first = words.0 &>> shift | (words.1 &<< 1) &<< (63 &- shift)
+  let second = words.1 &>> shift | (words.2 &<< 1) &<< (63 &- shift)
+  d.storeBytes(of: U64(first, second), as: U64.self)
 }
 
 func registerVectorShuffles(_ table: inout LoweringTable) {
-  table.vector("pshufb", shuffleBytes)
+  table.hosted("pshufb", shuffleBytes)
   table.vector("pshufd", shuffleDoublewords)
   table.vector("pshuflw") { d, _, b, imm, _ in shuffleWords(d, b, imm, 0) }
   table.vector("pshufhw") { d, _, b, imm, _ in shuffleWords(d, b, imm, 4) }
