@@ -24,7 +24,8 @@ final class SystemBench {
 
   /// Runs `count` instructions at the code address; stops early at an exit, which is returned.
   @discardableResult func run(_ bytes: [UInt8], count: Int = 1) -> Exit {
-    memory.copyIn(bytes, at: Self.code)
+    // A jump to itself ends the decoded block.
+    memory.copyIn(bytes + [0xEB, 0xFE], at: Self.code)
     cpu.pointee.rip = Self.code
     return vcpu.run(until: vcpu.now &+ UInt64(count))
   }
