@@ -64,7 +64,7 @@ extension PVMachine {
     }
     let v = PVCPU(id: 0, vcpu: vcpu)
     domain.vcpus = [v]
-    domain.attach(v)
+    v.installArchitecture(domain)
     let storePort = domain.events.allocateUnbound(remote: .control)
     let consolePort = domain.events.allocateUnbound(remote: .control)
     let start: StartOfDay

@@ -72,7 +72,7 @@ extension PVMachine {
       digest.update(gate.address)
       digest.update(UInt64(gate.selector) << 16 | UInt64(gate.dpl) << 8 | (gate.masksEvents ? 1 : 0))
     }
-    for callback in [v.eventCallback, v.failsafeCallback, v.syscallCallback, v.syscall32Callback, v.sysenterCallback, v.nmiCallback] {
+    for callback in [v.eventCallback, v.failsafeCallback, v.syscallCallback, v.syscall32Callback, v.sysenterCallback] {
       digest.update(callback.address)
       digest.update(callback.masksEvents ? 1 : 0)
     }

@@ -33,6 +33,7 @@ extension PVMachine {
       let real = keeper.cycle(at: monotonicNanoseconds())
       if real > v.vcpu.now { v.vcpu.advance(cycles: real - v.vcpu.now) }
     }
+    publishedClock.nanoseconds = Int64(truncatingIfNeeded: scale(v.vcpu.now, 1_000_000_000, options.cyclesPerSecond))
     takeInputs()
     nextSlice = (v.vcpu.now / sliceCycles + 1) * sliceCycles
   }

@@ -18,6 +18,8 @@ public final class PVMachine {
   var timers: [[UInt64?]] = []
   var idleCycles: UInt64 = 0
   var statistics = Statistics()
+  var devices: MachineDevices!
+  let publishedClock = PublishedClock()
   let startedAt = monotonicNanoseconds()
   let processorTimeAtStart = processorNanoseconds()
   var endedBy: Outcome.Ending?

@@ -36,4 +36,7 @@ struct Failure: Error {
 }
 
 /// Says something on standard error, after the program's name.
-func complain(_ message: String) { fputs("paravane: \(message)\n", stderr) }
+func complain(_ message: String) {
+  let line = Array("paravane: \(message)\n".utf8)
+  _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+}

@@ -1,0 +1,234 @@
+import BackEnds
+import Configuration
+import Devices
+import Foundation
+import HostLinks
+import Hypervisor
+import Storage
+import Xenstore
+
+// The devices of a PV guest: store, console, disks, network cards, and what they lead to on the host.
+
+/// What a machine's devices are made of.
+final class MachineDevices {
+  let guest: DomainGuest
+  let hub: BackEndHub
+  let console: any ConsoleLink
+  var cards: [NetworkBackEnd] = []
+  var links: [any NetworkLink] = []
+
+  init(guest: DomainGuest, hub: BackEndHub, console: any ConsoleLink) {
+    self.guest = guest
+    self.hub = hub
+    self.console = console
+  }
+}
+
+/// Guest time as other threads may read it (libslirp's clock): nanoseconds, published at each slice.
+final class PublishedClock: @unchecked Sendable {
+  // Invariant: one aligned word, written by the machine's thread and read by others.
+  private let value = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
+  init() { value.initialize(to: 0) }
+  deinit { value.deallocate() }
+  var nanoseconds: Int64 {
+    get { value.pointee }
+    set { value.pointee = newValue }
+  }
+}
+
+extension PVMachine {
+  func connectBackEnds(
+    _ start: StartOfDay, storePort: UInt32, consolePort: UInt32, say: @escaping @Sendable (String) -> Void
+  ) throws {
+    let mailbox = self.mailbox
+    let post: @Sendable (UInt64) -> Void = { mailbox.post(.diskCompletion(token: $0)) }
+    let hostIsDone = options.clock == .host ? post : nil
+    let guest = DomainGuest(
+      domain, schedule: { [unowned self] cycle, token in queue.schedule(at: cycle, target: EventTarget.backEnd, payload: token) },
+      hostIsDone: hostIsDone)
+    let hub = BackEndHub(guest: guest, store: Store())
+    let console: any ConsoleLink
+    do {
+      console = try makeConsoleLink(options.console, announce: say)
+    } catch {
+      throw MachineError(status: 64, message: "\(error)")
+    }
+    devices = MachineDevices(guest: guest, hub: hub, console: console)
+    domain.grants.setEntry(ref: 0, flags: 1, domid: .control, frame: start.consoleFrame)
+    domain.grants.setEntry(ref: 1, flags: 1, domid: .control, frame: start.storeFrame)
+    var description = Toolstack.DomainDescription(name: options.name, uuid: uuidText(options.uuid), memoryKiB: UInt64(options.memory) * 1024)
+    description.storePort = storePort
+    description.storeFrame = start.storeFrame
+    description.consolePort = consolePort
+    description.consoleFrame = start.consoleFrame
+    hub.toolstack.describe(description)
+    consoleOutput = { console.write($0) }
+    guard hub.connectStore(address: start.storeFrame << 12, port: storePort),
+      hub.connectConsole(address: start.consoleFrame << 12, port: consolePort, sink: { console.write($0) })
+    else { throw MachineError(status: 70, message: "the store or the console could not be connected") }
+    for disk in options.disks { try addDisk(disk, hub) }
+    for (index, interface) in options.interfaces.enumerated() { try addCard(interface, index, hub, say) }
+    do {
+      try console.start(receive: { mailbox.post(.console($0)) }, leave: { mailbox.post(.leave) })
+    } catch {
+      throw MachineError(status: 66, message: "\(error)")
+    }
+    liveOutside = console.isInteractive || options.interfaces.contains { $0.link != .none }
+  }
+
+  private func addDisk(_ disk: DiskSpecification, _ hub: BackEndHub) throws {
+    guard let number = disk.virtualDevice else { throw MachineError(status: 64, message: "no such device: \(disk.device)") }
+    guard !hub.disks.contains(where: { $0.configuration.virtualDevice == number }) else {
+      throw MachineError(status: 64, message: "two disks are called \(disk.device); give one another name, for example xvdb")
+    }
+    var configuration = BlockConfiguration(name: disk.device, virtualDevice: number)
+    configuration.isCDROM = disk.isCDROM
+    configuration.isRemovable = disk.isCDROM
+    configuration.isReadOnly = disk.readOnly
+    do {
+      hub.addDisk(configuration, device: try openImage(disk))
+    } catch let error as StorageError {
+      let status: Int32
+      switch error {
+      case .malformed, .unsupported: status = 65
+      default: status = 66
+      }
+      throw MachineError(status: status, message: "\(error)")
+    }
+  }
+
+  private func openImage(_ disk: DiskSpecification) throws -> any BlockDevice {
+    if disk.target.isEmpty { return MemoryBlockDevice(bytes: [], isReadOnly: true) }
+    switch disk.format {
+    case .raw: return try RawImage(path: disk.target, readOnly: disk.readOnly)
+    case .qcow2: throw MachineError(status: 64, message: "qcow2 disks are not available yet: convert with qemu-img convert -O raw")
+    }
+  }
+
+  private func addCard(
+    _ interface: NetworkSpecification, _ index: Int, _ hub: BackEndHub, _ say: @escaping @Sendable (String) -> Void
+  ) throws {
+    let mailbox = self.mailbox
+    let deliver: @Sendable ([UInt8]) -> Void = { mailbox.post(.packet(vif: index, frame: $0)) }
+    var configuration = NetworkConfiguration(
+      name: "eth\(index)", handle: UInt32(index), mac: interface.mac ?? macAddress(seed: options.seed, index: index))
+    if let mtu = interface.mtu { configuration.mtu = mtu }
+    let link: any NetworkLink
+    do {
+      switch interface.link {
+      case .none: link = DisconnectedLink()
+      case .tap(let name): link = try DescriptorNetworkLink.tap(name, deliver: deliver)
+      case .socket(let path): link = try DescriptorNetworkLink.socket(path, deliver: deliver)
+      case .user:
+        let clock = publishedClock
+        let forwards = interface.forwards.map {
+          PortForward(
+            isUDP: $0.isUDP, hostAddress: $0.hostAddress, hostPort: $0.hostPort, guestAddress: $0.guestAddress, guestPort: $0.guestPort)
+        }
+        link = try UserNetworkLink(forwards: forwards, clock: { clock.nanoseconds }, deliver: deliver)
+      }
+    } catch {
+      throw MachineError(status: 69, message: "vif \(index): \(error)")
+    }
+    var outer = link
+    if index == 0, let path = options.capturePath {
+      do {
+        outer = CapturedLink(link, try PacketCapture(path: path)) { [unowned self] in wallClock }
+      } catch {
+        throw MachineError(status: 66, message: "\(error)")
+      }
+    }
+    devices.links.append(outer)
+    devices.cards.append(hub.addCard(configuration, link: outer))
+  }
+
+  /// Guest wall-clock time in nanoseconds since 1970.
+  private var wallClock: UInt64 { options.startTime &+ scale(vcpu.now, 1_000_000_000, options.cyclesPerSecond) }
+
+  func backEndEvent(_ port: UInt32) { devices?.guest.eventSent(port: port) }
+  func backEndCompletion(_ token: UInt64) { devices.hub.complete(token) }
+  func feedConsole(_ bytes: [UInt8]) { devices.hub.console?.feed(bytes) }
+
+  func receivePacket(vif: Int, frame: [UInt8]) {
+    guard devices.links.indices.contains(vif) else { return }
+    devices.links[vif].receive?(frame)
+  }
+
+  /// Asks the guest to power off; false if there is nobody to ask.
+  func askForPowerOff() -> Bool {
+    devices.hub.toolstack.requestShutdown(.poweroff)
+    return true
+  }
+
+  func shutDownLinks() {
+    devices.hub.drainConsole()
+    devices.console.stop()
+    for link in devices.links { (link as? UserNetworkLink)?.stop() }
+  }
+
+  func collectDeviceStatistics() {
+    statistics.vbd = devices.hub.diskStatistics.map {
+      Statistics.Disk(
+        dev: $0.dev, read_bytes: $0.readBytes, write_bytes: $0.writeBytes, read_requests: $0.readRequests, write_requests: $0.writeRequests,
+        flushes: $0.flushes)
+    }
+    statistics.vif = devices.hub.cardStatistics.map {
+      Statistics.Network(
+        dev: $0.dev, rx_bytes: $0.rxBytes, tx_bytes: $0.txBytes, rx_packets: $0.rxPackets, tx_packets: $0.txPackets)
+    }
+  }
+}
+
+/// A card without a cable.
+private final class DisconnectedLink: NetworkLink {
+  var receive: (([UInt8]) -> Void)?
+  func send(_ frame: [UInt8]) {}
+}
+
+/// A link whose frames are recorded on the way.
+private final class CapturedLink: NetworkLink {
+  private let link: any NetworkLink
+  private let capture: PacketCapture
+  private let now: () -> UInt64
+
+  init(_ link: any NetworkLink, _ capture: PacketCapture, now: @escaping () -> UInt64) {
+    self.link = link
+    self.capture = capture
+    self.now = now
+  }
+
+  var mtu: Int { link.mtu }
+  private var inner: (([UInt8]) -> Void)?
+  var receive: (([UInt8]) -> Void)? {
+    get { inner }
+    set {
+      guard let newValue else {
+        inner = nil
+        return
+      }
+      inner = { [capture, now] frame in
+        capture.record(frame, at: now())
+        newValue(frame)
+      }
+    }
+  }
+
+  func send(_ frame: [UInt8]) {
+    capture.record(frame, at: now())
+    link.send(frame)
+  }
+}
+
+/// 8-4-4-4-12 digits of 16 bytes.
+func uuidText(_ bytes: [UInt8]) -> String {
+  let digits = bytes.map { byte in String(byte >> 4, radix: 16) + String(byte & 15, radix: 16) }
+  return [0..<4, 4..<6, 6..<8, 8..<10, 10..<16].map { digits[$0].joined() }.joined(separator: "-")
+}
+
+/// A MAC address of Xen's range, made from the seed.
+func macAddress(seed: UInt64, index: Int) -> [UInt8] {
+  var x = seed &+ UInt64(index + 1) &* 0x9E37_79B9_7F4A_7C15
+  x = (x ^ (x >> 30)) &* 0xBF58_476D_1CE4_E5B9
+  x = (x ^ (x >> 27)) &* 0x94D0_49BB_1331_11EB
+  return [0, 0x16, 0x3E, UInt8(truncatingIfNeeded: x >> 8) & 0x7F, UInt8(truncatingIfNeeded: x >> 16), UInt8(truncatingIfNeeded: x >> 24)]
+}
