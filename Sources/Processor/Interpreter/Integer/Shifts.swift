@@ -16,9 +16,15 @@ struct Shifted<T: MachineWord> {
   }
 }
 
+extension ShiftOperation {
+  @inline(__always) static var keepsOverflow: Bool { false }
+}
+
 protocol ShiftOperation {
   /// A rotate changes CF and OF only.
   static var rotates: Bool { get }
+  /// ... and in a register by an immediate count CF only, unless that is 1.
+  static var keepsOverflow: Bool { get }
   /// `count` is 1...31, or 1...63 for 64-bit operands.
   static func shift<T: MachineWord>(_ cpu: CPU, _ a: T, _ count: UInt64) -> Shifted<T>?
 }
@@ -54,6 +60,7 @@ enum ShiftArithmeticRight: ShiftOperation {
 }
 enum RotateLeft: ShiftOperation {
   @inline(__always) static var rotates: Bool { true }
+  @inline(__always) static var keepsOverflow: Bool { true }
   @inline(__always) static func shift<T: MachineWord>(_ cpu: CPU, _ a: T, _ count: UInt64) -> Shifted<T>? {
     let left = T(truncatingIfNeeded: count)
     let value = (a &<< left) | (a &>> (0 &- left))
@@ -62,6 +69,7 @@ enum RotateLeft: ShiftOperation {
 }
 enum RotateRight: ShiftOperation {
   @inline(__always) static var rotates: Bool { true }
+  @inline(__always) static var keepsOverflow: Bool { true }
   @inline(__always) static func shift<T: MachineWord>(_ cpu: CPU, _ a: T, _ count: UInt64) -> Shifted<T>? {
     let right = T(truncatingIfNeeded: count)
     let value = (a &>> right) | (a &<< (0 &- right))
@@ -92,8 +100,13 @@ enum RotateCarryRight: ShiftOperation {
   }
 }
 
-@inline(__always) private func commit<T: MachineWord, O: ShiftOperation>(_ cpu: CPU, _ r: Shifted<T>, _: O.Type) {
-  if O.rotates { cpu.setCFOF(r.carry, r.overflow) } else { cpu.setFlags(r.value, carry: r.carry, overflow: r.overflow) }
+@inline(__always) private func commit<T: MachineWord, O: ShiftOperation>(
+  _ cpu: CPU, _ op: Operation, _ r: Shifted<T>, _ count: UInt64, inRegister: Bool, _: O.Type
+) {
+  guard O.rotates else { return cpu.setFlags(r.value, carry: r.carry, overflow: r.overflow) }
+  // A plain rotate of a register by an immediate other than 1 keeps OF.
+  if O.keepsOverflow && inRegister && count != 1 && op.pointee.src == StateOffset.zero { return cpu.setCF(r.carry) }
+  cpu.setCFOF(r.carry, r.overflow)
 }
 
 @inline(__always) func shiftCount<T: MachineWord>(_ cpu: CPU, _ op: Operation, _: T.Type) -> UInt64 {
@@ -109,7 +122,7 @@ enum RotateCarryRight: ShiftOperation {
     cpu.set(destination, a)
     return next(cpu, op)
   }
-  commit(cpu, r, O.self)
+  commit(cpu, op, r, count, inRegister: true, O.self)
   cpu.set(destination, r.value)
   return next(cpu, op)
 }
@@ -117,8 +130,9 @@ enum RotateCarryRight: ShiftOperation {
 /// By an immediate count that is not 0.
 @inline(__always) func shiftI<T: MachineWord, O: ShiftOperation>(_ cpu: CPU, _ op: Operation, _: T.Type, _: O.Type) -> Operation? {
   let destination = op.pointee.dst
-  guard let r = O.shift(cpu, cpu.get(destination, T.self), UInt64(bitPattern: op.pointee.imm)) else { return next(cpu, op) }
-  commit(cpu, r, O.self)
+  let count = UInt64(bitPattern: op.pointee.imm)
+  guard let r = O.shift(cpu, cpu.get(destination, T.self), count) else { return next(cpu, op) }
+  commit(cpu, op, r, count, inRegister: true, O.self)
   cpu.set(destination, r.value)
   return next(cpu, op)
 }
@@ -129,7 +143,7 @@ enum RotateCarryRight: ShiftOperation {
   guard let a = readForWrite(cpu, op, linear, T.self) else { return raise(cpu, op) }
   guard count != 0, let r = O.shift(cpu, a, count) else { return next(cpu, op) }
   guard write(cpu, op, linear, r.value) else { return raise(cpu, op) }
-  commit(cpu, r, O.self)
+  commit(cpu, op, r, count, inRegister: false, O.self)
   return next(cpu, op)
 }
 
