@@ -44,12 +44,12 @@ final class VectorGuest {
   }
 
   /// Decodes and lowers; false where the decoder or the lowering refuses.
-  func prepare(_ bytes: [UInt8]) -> Bool {
+  func prepare(_ bytes: [UInt8], _ table: LoweringTable = .shared) -> Bool {
     guard let instruction = bytes.withUnsafeBytes({ try? Decoder.decode($0, mode: .long64) }) else { return false }
     guard Int(instruction.length) == bytes.count else { return false }
     operations[0] = pv_op.blank
     Processor.prepare(instruction, offset: 0, mode: .long64, &operations[0])
-    guard let lowerer = LoweringTable.shared[instruction.mnemonic] else { return false }
+    guard let lowerer = table[instruction.mnemonic] else { return false }
     return lowerer(instruction, &operations[0])
   }
 

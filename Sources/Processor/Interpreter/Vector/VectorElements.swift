@@ -180,7 +180,7 @@ private func convertFromMMX(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, need) else { return vectorSlow(cpu, op, need) }
   guard mmxReady(cpu) else { return mmxBlocked(cpu, op) }
   let d = cpu.address(op.pointee.dst)
-  op.kernel(d, d, cpu.address(op.pointee.src), 0, cpu)
+  op.kernel(d, d, cpu.address(op.pointee.src), op.immediate, cpu)
   enterMMX(cpu)
   return next(cpu, op)
 }
@@ -200,11 +200,11 @@ private func convertToMMX(_ cpu: CPU, _ op: Operation) -> Operation? {
   if op.pointee.size == 8 {
     scratch.storeBytes(of: V128(b.loadUnaligned(as: UInt64.self), 0), as: V128.self)
     b = UnsafeRawPointer(scratch)
-  } else if op.pointee.size == 0 && op.pointee.imm == 8 {
+  } else if op.pointee.size == 0 && op.pointee.src3 == 8 {
     scratch.storeBytes(of: V128(b.loadUnaligned(as: UInt64.self), 0), as: V128.self)
     b = UnsafeRawPointer(scratch)
   }
-  op.kernel(scratch + 16, b, b, 0, cpu)
+  op.kernel(scratch + 16, b, b, op.immediate, cpu)
   let value = scratch.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
   enterMMX(cpu)
   setMMX(cpu, op.pointee.dst, value)
@@ -220,40 +220,41 @@ func registerVectorMMX(_ table: inout LoweringTable) {
     op.handler = { cpu, op in moveToMMX(cpu, op) }
     return true
   }
-  func from(_ name: String, _ kernel: @escaping Kernel) {
+  func from(_ name: String, _ form: VectorForm) {
     table.register(name) { instruction, op in
-      guard instruction.operand(1).kind == .mmx else {
-        return lowerVector(VectorForm(kernel: kernel, memory: 8, float: true), instruction, &op)
-      }
-      op.data = UInt64(UInt(bitPattern: unsafeBitCast(kernel, to: Int.self)))
+      guard instruction.operand(1).kind == .mmx else { return lowerVector(form, instruction, &op) }
+      op.data = UInt64(UInt(bitPattern: unsafeBitCast(form.kernel, to: Int.self)))
+      op.imm = form.code ?? 0
       op.handler = { cpu, op in convertFromMMX(cpu, op) }
       return true
     }
   }
-  func to(_ name: String, _ bytes: Int, _ kernel: @escaping Kernel) {
+  func to(_ name: String, _ bytes: Int, _ form: VectorForm) {
     table.register(name) { instruction, op in
       let memory = instruction.operand(1).kind == .memory
-      op.data = UInt64(UInt(bitPattern: unsafeBitCast(kernel, to: Int.self)))
+      op.data = UInt64(UInt(bitPattern: unsafeBitCast(form.kernel, to: Int.self)))
       op.size = memory ? UInt8(bytes) : 0
-      op.imm = Int64(bytes)
+      op.imm = form.code ?? 0
+      op.src3 = UInt16(bytes)
       op.extra = memory && bytes == 16 ? 15 << 3 : 0
       op.handler = { cpu, op in convertToMMX(cpu, op) }
       return true
     }
   }
-  from("cvtpi2pd", floatKernel("cvtdq2pd"))
-  from("cvtpi2ps", convertPairToSingles)
-  to("cvtps2pi", 8, floatKernel("cvtps2dq"))
-  to("cvttps2pi", 8, floatKernel("cvttps2dq"))
-  to("cvtpd2pi", 16, floatKernel("cvtpd2dq"))
-  to("cvttpd2pi", 16, floatKernel("cvttpd2dq"))
+  from("cvtpi2pd", VectorForm(float: "cvtdq2pd", memory: 8))
+  from("cvtpi2ps", VectorForm(kernel: convertPairToSingles, memory: 8, float: true))
+  to("cvtps2pi", 8, VectorForm(float: "cvtps2dq"))
+  to("cvttps2pi", 8, VectorForm(float: "cvttps2dq"))
+  to("cvtpd2pi", 16, VectorForm(float: "cvtpd2dq"))
+  to("cvttpd2pi", 16, VectorForm(float: "cvttpd2dq"))
 }
 
 /// Two integers to two singles, the upper half of `a` staying.
 private let convertPairToSingles: Kernel = { d, a, b, _, cpu in
   let high = a.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
   let pair = U64(b.loadUnaligned(as: UInt64.self), 0)
-  withUnsafeBytes(of: pair) { pairToSingles(d, $0.baseAddress!, $0.baseAddress!, 0, cpu) }
+  let imm = UInt64(bitPattern: pairToSingles.code ?? 0)
+  withUnsafeBytes(of: pair) { pairToSingles.kernel(d, $0.baseAddress!, $0.baseAddress!, imm, cpu) }
   d.storeBytes(of: high, toByteOffset: 8, as: UInt64.self)
 }
-private nonisolated(unsafe) let pairToSingles: Kernel = floatKernel("cvtdq2ps")
+private nonisolated(unsafe) let pairToSingles = VectorForm(float: "cvtdq2ps")

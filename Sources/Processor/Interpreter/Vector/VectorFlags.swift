@@ -8,15 +8,16 @@ func registerVectorTests(_ table: inout LoweringTable) {
     table.vector(name, VectorForm(kernel: kernel, memory: bytes, float: true, scalar: true, general: true))
   }
   #if arch(x86_64)
-    order("comiss", 4) { _, a, b, _, cpu in setOrderFlags(cpu, ph_comiss(a, b)) }
-    order("comisd", 8) { _, a, b, _, cpu in setOrderFlags(cpu, ph_comisd(a, b)) }
-    order("ucomiss", 4) { _, a, b, _, cpu in setOrderFlags(cpu, ph_ucomiss(a, b)) }
-    order("ucomisd", 8) { _, a, b, _, cpu in setOrderFlags(cpu, ph_ucomisd(a, b)) }
+    if hostKernelsAllowed {
+      order("comiss", 4) { _, a, b, _, cpu in setOrderFlags(cpu, ph_comiss(a, b)) }
+      order("comisd", 8) { _, a, b, _, cpu in setOrderFlags(cpu, ph_comisd(a, b)) }
+      order("ucomiss", 4) { _, a, b, _, cpu in setOrderFlags(cpu, ph_ucomiss(a, b)) }
+      order("ucomisd", 8) { _, a, b, _, cpu in setOrderFlags(cpu, ph_ucomisd(a, b)) }
+    } else {
+      softOrders(order)
+    }
   #else
-    order("comiss", 4) { _, a, b, _, cpu in cpu.setArithmeticFlags(softOrder32(a, b, cpu, quiet: false)) }
-    order("comisd", 8) { _, a, b, _, cpu in cpu.setArithmeticFlags(softOrder64(a, b, cpu, quiet: false)) }
-    order("ucomiss", 4) { _, a, b, _, cpu in cpu.setArithmeticFlags(softOrder32(a, b, cpu, quiet: true)) }
-    order("ucomisd", 8) { _, a, b, _, cpu in cpu.setArithmeticFlags(softOrder64(a, b, cpu, quiet: true)) }
+    softOrders(order)
   #endif
   let bits: Kernel = { _, a, b, _, cpu in test(cpu, a, b, V128(repeating: .max)) }
   let bits256: Kernel = { _, a, b, _, cpu in test256(cpu, a, b, .max) }
@@ -28,6 +29,13 @@ func registerVectorTests(_ table: inout LoweringTable) {
   testing(
     &table, "vtestpd", { _, a, b, _, cpu in test(cpu, a, b, V128(repeating: 1 << 63)) },
     { _, a, b, _, cpu in test256(cpu, a, b, 1 << 63) })
+}
+
+private func softOrders(_ order: (String, Int, @escaping Kernel) -> Void) {
+  order("comiss", 4) { _, a, b, _, cpu in setOrderFlags(cpu, softOrder(a, b, cpu, .single, quiet: false)) }
+  order("comisd", 8) { _, a, b, _, cpu in setOrderFlags(cpu, softOrder(a, b, cpu, .double, quiet: false)) }
+  order("ucomiss", 4) { _, a, b, _, cpu in setOrderFlags(cpu, softOrder(a, b, cpu, .single, quiet: true)) }
+  order("ucomisd", 8) { _, a, b, _, cpu in setOrderFlags(cpu, softOrder(a, b, cpu, .double, quiet: true)) }
 }
 
 /// Sets ZF, PF and CF from an RFLAGS image with no other bit, and clears OF, SF and AF: what `setArithmeticFlags` does.

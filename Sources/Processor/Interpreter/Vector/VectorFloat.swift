@@ -4,19 +4,16 @@ import X86
 // Floating-point arithmetic, comparisons, conversions and roundings. The kernels are the host's own instructions where it has
 // them (CHost/floating.h), else the soft-float's; here they meet their names and shapes.
 
-/// The kernel of a legacy name.
-func floatKernel(_ name: String) -> Kernel { pv_host_kernel(name) ?? softKernel(name) }
-
 func registerVectorFloat(_ table: inout LoweringTable) {
   for operation in ["add", "sub", "mul", "div", "min", "max", "sqrt"] { table.four(operation) }
   for name in ["haddps", "haddpd", "hsubps", "hsubpd", "addsubps", "addsubpd"] {
-    table.vector(name, VectorForm(kernel: floatKernel(name), float: true))
+    table.vector(name, VectorForm(float: name))
   }
   for name in ["fmadd", "fmsub", "fnmadd", "fnmsub", "fmaddsub", "fmsubadd"] {
     for order in ["132", "213", "231"] {
       for (type, bytes) in [("ps", 16), ("pd", 16), ("ss", 4), ("sd", 8)] where bytes == 16 || name.count < 7 {
         let full = "v" + name + order + type
-        table.vectorOnly(full, VectorForm(kernel: floatKernel(full), memory: bytes, float: true, scalar: bytes < 16))
+        table.vectorOnly(full, VectorForm(float: full, memory: bytes, scalar: bytes < 16))
       }
     }
   }
@@ -27,7 +24,7 @@ extension LoweringTable {
   fileprivate mutating func four(_ operation: String) {
     for (type, bytes) in [("ps", 16), ("pd", 16), ("ss", 4), ("sd", 8)] {
       let name = operation + type
-      vector(name, VectorForm(kernel: floatKernel(name), memory: bytes, float: true, scalar: bytes < 16))
+      vector(name, VectorForm(float: name, memory: bytes, scalar: bytes < 16))
     }
   }
 }
@@ -42,40 +39,45 @@ func registerVectorImmediates(_ table: inout LoweringTable) {
     let bytes = type.bytes
     let compare: Lowerer = { instruction, op in
       let predicate = UInt32(truncatingIfNeeded: instruction.immediate) & (instruction.vectorLength > 0 ? 31 : 7)
-      let kernel = pv_float_compare(kind, predicate) ?? softCompare(kind, predicate)
-      return lowerVector(VectorForm(kernel: kernel, memory: bytes, float: true, scalar: bytes < 16), instruction, &op)
+      let host = hostKernelsAllowed ? pv_float_compare(kind, predicate) : nil
+      let code = softCode(.compare, type: kind, parameter: UInt64(predicate))
+      return lowerVector(VectorForm(host: host, code: code, memory: bytes, scalar: bytes < 16), instruction, &op)
     }
     table.register(type.name == "sd" ? "cmpsd.sse" : "cmp" + type.name, lowerer: compare)
     table.register("vcmp" + type.name, lowerer: compare)
     table.register("round" + type.name, "vround" + type.name) { instruction, op in
       let control = UInt32(truncatingIfNeeded: instruction.immediate) & 15
-      let kernel = pv_float_round(kind, control) ?? softRound(kind, control)
-      return lowerVector(VectorForm(kernel: kernel, memory: bytes, float: true, scalar: bytes < 16), instruction, &op)
+      let host = hostKernelsAllowed ? pv_float_round(kind, control) : nil
+      let code = softCode(.round, type: kind, parameter: UInt64(control))
+      return lowerVector(VectorForm(host: host, code: code, memory: bytes, scalar: bytes < 16), instruction, &op)
     }
   }
   for (index, name) in ["dpps", "dppd"].enumerated() {
     table.register(name, "v" + name) { instruction, op in
       // The kernel puts the sum everywhere; what is not asked for is cleared after it.
       let factors = UInt32(truncatingIfNeeded: instruction.immediate >> 4) & 15
-      let kernel = pv_float_dot(UInt32(index), factors) ?? softDot(UInt32(index), factors)
-      guard lowerVector(VectorForm(kernel: kernel, float: true, only128: index == 1), instruction, &op) else { return false }
-      op.src3 = UInt16(index)
+      let host = hostKernelsAllowed ? pv_float_dot(UInt32(index), factors) : nil
+      var form = VectorForm(host: host, code: softCode(.dot, type: UInt32(index), parameter: UInt64(factors)))
+      form.only128 = index == 1
+      let wanted = UInt16(truncatingIfNeeded: instruction.immediate) & 15
+      guard lowerVector(form, instruction, &op) else { return false }
+      op.src3 = wanted | UInt16(index) << 4 | UInt16(instruction.vectorLength) << 8
       op.handler = { cpu, op in dotProduct(cpu, op) }
-      op.imm = op.imm & 15 | (instruction.vectorLength == 0 ? 0 : instruction.vectorLength == 16 ? 0x100 : 0x200)
       return true
     }
   }
 }
 
 /// Clears elements of a sum by immediate bits 3:0 (singles) or 1:0 (doubles).
-@inline(__always) private func maskSum(_ d: UnsafeMutableRawPointer, _ imm: UInt64, doubles: Bool) {
+@inline(__always) private func maskSum(_ d: UnsafeMutableRawPointer, _ wanted: UInt16, doubles: Bool) {
   if doubles {
-    for i in 0..<2 where (imm >> UInt64(i)) & 1 == 0 { d.storeBytes(of: 0, toByteOffset: i &* 8, as: UInt64.self) }
+    for i in 0..<2 where (wanted >> UInt16(i)) & 1 == 0 { d.storeBytes(of: 0, toByteOffset: i &* 8, as: UInt64.self) }
   } else {
-    for i in 0..<4 where (imm >> UInt64(i)) & 1 == 0 { d.storeBytes(of: 0, toByteOffset: i &* 4, as: UInt32.self) }
+    for i in 0..<4 where (wanted >> UInt16(i)) & 1 == 0 { d.storeBytes(of: 0, toByteOffset: i &* 4, as: UInt32.self) }
   }
 }
 
+/// `op.src3`: bits 3:0 the elements wanted, bit 4 doubles, bits 15:8 the vector length.
 private func dotProduct(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
   var b = UnsafeRawPointer(cpu.address(op.pointee.src2))
@@ -86,16 +88,16 @@ private func dotProduct(_ cpu: CPU, _ op: Operation) -> Operation? {
   let d = cpu.address(op.pointee.dst)
   let a = cpu.address(op.pointee.src)
   let kernel = op.kernel
-  let imm = op.immediate
-  let doubles = op.pointee.src3 == 1
-  if imm & 0x200 != 0 {
-    kernel(d + 16, a + 16, b + 16, imm, cpu)
-    maskSum(d + 16, imm, doubles: doubles)
-  } else if imm & 0x100 != 0 {
+  let wanted = op.pointee.src3 & 15
+  let doubles = op.pointee.src3 & 16 != 0
+  if op.pointee.src3 >> 8 == 32 {
+    kernel(d + 16, a + 16, b + 16, op.immediate, cpu)
+    maskSum(d + 16, wanted, doubles: doubles)
+  } else if op.pointee.src3 >> 8 == 16 {
     clearUpper(d)
   }
-  kernel(d, a, b, imm, cpu)
-  maskSum(d, imm, doubles: doubles)
+  kernel(d, a, b, op.immediate, cpu)
+  maskSum(d, wanted, doubles: doubles)
   return next(cpu, op)
 }
 
@@ -103,37 +105,37 @@ private func dotProduct(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 func registerVectorConversions(_ table: inout LoweringTable) {
   // Vectors to vectors of the same size.
-  for name in ["cvtdq2ps", "cvtps2dq", "cvttps2dq"] { table.vector(name, VectorForm(kernel: floatKernel(name), float: true)) }
-  // Half a vector to a whole one. CVTDQ2PD is exact and raises nothing.
-  table.vector("cvtdq2pd", VectorForm(kernel: floatKernel("cvtdq2pd"), memory: 8, stride: 8))
-  table.vector("cvtps2pd", VectorForm(kernel: floatKernel("cvtps2pd"), memory: 8, stride: 8, float: true))
-  table.vectorOnly("vcvtph2ps", VectorForm(kernel: floatKernel("cvtph2ps"), memory: 8, stride: 8, float: true))
+  for name in ["cvtdq2ps", "cvtps2dq", "cvttps2dq"] { table.vector(name, VectorForm(float: name)) }
+  // Half a vector to a whole one.
+  table.vector("cvtdq2pd", VectorForm(float: "cvtdq2pd", memory: 8, stride: 8))
+  table.vector("cvtps2pd", VectorForm(float: "cvtps2pd", memory: 8, stride: 8))
+  table.vectorOnly("vcvtph2ps", VectorForm(float: "cvtph2ps", memory: 8, stride: 8))
   // A whole vector to half of one.
   for name in ["cvtpd2ps", "cvtpd2dq", "cvttpd2dq"] {
-    table.register(name, "v" + name) { lowerNarrow(floatKernel(name), $0, &$1) }
+    let form = VectorForm(float: name)
+    table.register(name, "v" + name) { lowerNarrow(form, $0, &$1) }
   }
-  table.vector("cvtss2sd", VectorForm(kernel: floatKernel("cvtss2sd"), memory: 4, float: true, scalar: true))
-  table.vector("cvtsd2ss", VectorForm(kernel: floatKernel("cvtsd2ss"), memory: 8, float: true, scalar: true))
+  table.vector("cvtss2sd", VectorForm(float: "cvtss2sd", memory: 4, scalar: true))
+  table.vector("cvtsd2ss", VectorForm(float: "cvtsd2ss", memory: 8, scalar: true))
   table.register("vcvtps2ph") { lowerHalfStore($0, &$1) }
   // Integers in general registers.
   for name in ["cvtsi2ss", "cvtsi2sd"] {
     table.register(name, "v" + name) { instruction, op in
       let size = Int(instruction.operand(instruction.placeCount - 1).size)
-      let kernel = floatKernel(name + (size == 8 ? "64" : "32"))
-      return lowerVector(VectorForm(kernel: kernel, memory: size, float: true, scalar: true), instruction, &op)
+      let form = VectorForm(float: name + (size == 8 ? "64" : "32"), memory: size, scalar: true)
+      return lowerVector(form, instruction, &op)
     }
   }
   for (name, bytes) in [("cvtss2si", 4), ("cvttss2si", 4), ("cvtsd2si", 8), ("cvttsd2si", 8)] {
     table.register(name, "v" + name) { instruction, op in
-      let kernel = floatKernel(name + (instruction.operand(0).size == 8 ? "64" : "32"))
-      let form = VectorForm(kernel: kernel, memory: bytes, float: true, scalar: true, general: true)
-      return lowerVector(form, instruction, &op)
+      let full = name + (instruction.operand(0).size == 8 ? "64" : "32")
+      return lowerVector(VectorForm(float: full, memory: bytes, scalar: true, general: true), instruction, &op)
     }
   }
 }
 
-private func lowerNarrow(_ kernel: @escaping Kernel, _ instruction: Instruction, _ op: inout pv_op) -> Bool {
-  guard lowerVector(VectorForm(kernel: kernel, float: true), instruction, &op) else { return false }
+private func lowerNarrow(_ form: VectorForm, _ instruction: Instruction, _ op: inout pv_op) -> Bool {
+  guard lowerVector(form, instruction, &op) else { return false }
   if instruction.vectorLength == 32 { op.handler = { cpu, op in vectorNarrow256(cpu, op) } }
   return true
 }
@@ -142,11 +144,13 @@ private func lowerNarrow(_ kernel: @escaping Kernel, _ instruction: Instruction,
 private func lowerHalfStore(_ instruction: Instruction, _ op: inout pv_op) -> Bool {
   // Immediate bit 2 takes the rounding of MXCSR; else it is bits 1:0.
   let control = UInt32(truncatingIfNeeded: instruction.immediate) & 7
-  let kernel = pv_float_half(control) ?? softHalf(control)
-  guard instruction.operand(0).kind == .memory else { return lowerNarrow(kernel, instruction, &op) }
+  let host = hostKernelsAllowed ? pv_float_half(control) : nil
+  let form = VectorForm(host: host, code: softCode(.singlesToHalves, parameter: UInt64(control)))
+  guard instruction.operand(0).kind == .memory else { return lowerNarrow(form, instruction, &op) }
   op.extra = readyAVX | readyMasked
   op.size = instruction.vectorLength / 2
-  op.data = UInt64(UInt(bitPattern: unsafeBitCast(kernel, to: Int.self)))
+  op.data = UInt64(UInt(bitPattern: unsafeBitCast(form.kernel, to: Int.self)))
+  if let code = form.code { op.imm = code }
   op.handler = { cpu, op in storeHalves(cpu, op) }
   return true
 }

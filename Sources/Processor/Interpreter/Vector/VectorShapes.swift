@@ -159,6 +159,23 @@ struct VectorForm {
   var unaligned = false
   /// There is no 256-bit form.
   var only128 = false
+  /// What the kernel gets as immediate instead of the instruction's.
+  var code: Int64?
+}
+
+extension VectorForm {
+  /// Of a floating-point operation by its legacy name: the host's instruction, or else the soft-float.
+  init(float name: String, memory: Int = 16, stride: Int = 16, scalar: Bool = false, general: Bool = false) {
+    self.init(host: hostKernel(name), code: softCode(name), memory: memory, scalar: scalar)
+    self.stride = stride
+    self.general = general
+  }
+
+  /// Of a floating-point operation that the host may have, and the soft-float's code for it.
+  init(host: Kernel?, code: Int64?, memory: Int = 16, scalar: Bool = false) {
+    self.init(kernel: host ?? softFloat, memory: memory, float: true, scalar: scalar)
+    self.code = host == nil ? code : nil
+  }
 }
 
 extension Instruction {
@@ -201,6 +218,7 @@ func lowerVector(_ form: VectorForm, _ instruction: Instruction, _ op: inout pv_
   op.src2 = memory ? StateOffset.scratch : last
   op.src3 = UInt16(form.stride)
   op.data = UInt64(UInt(bitPattern: unsafeBitCast(form.kernel, to: Int.self)))
+  if let code = form.code { op.imm = code }
   op.extra = instruction.vectorNeed | (form.float ? readyMasked : 0)
   // A source that both halves share is not twice as long.
   let doubled = wide && form.stride != 0
