@@ -9,7 +9,9 @@ extension PageTables {
 
   /// NEW_BASEPTR: the table of kernel mode.
   func setKernelTable(_ v: PVCPU, _ mfn: UInt64) -> Int64 {
-    if mfn == v.kernelTable && mfn != 0 { return 0 }
+    // Frame 0 stands for no table, here as in the calls.
+    guard mfn != 0 else { return XenError.invalid.result }
+    if mfn == v.kernelTable { return 0 }
     let result = getPageAndType(mfn, .l4)
     if result != 0 {
       settle()
