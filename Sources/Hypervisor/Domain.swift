@@ -75,25 +75,38 @@ public final class Domain {
   }
   /// Machine frame of shared_info.
   public var sharedInfoFrame: UInt64 = 0
-  public var events: EventChannels
-  public var grants: GrantTable
+  public let events: EventChannels
+  public let grants: GrantTable
   /// vm_assist: bit n is type n.
-  public var assists: UInt64 = 0
+  public var assists: UInt64 {
+    get { hot.pointee.assists }
+    set { hot.pointee.assists = newValue }
+  }
   /// Pages given to the domain at start; XENMEM_maximum_reservation's base.
   public let initialPages: Int
   /// XENVER_guest_handle, 16 bytes.
   public var uuid: [UInt8] = Array(repeating: 0, count: 16)
   /// Set once the domain has ended: no vCPU of it runs again.
-  public private(set) var ended: DomainEnd?
+  public private(set) var ended: DomainEnd? { didSet { hot.pointee.ended = ended != nil } }
   /// The processor that CPUID shows.
   public var policy: CPUPolicy
   /// How cycles become the guest's nanoseconds.
   public let scale: TimeScale
+  /// What every exit looks at, in plain memory as long as the domain lives: a class property costs an exclusivity check.
+  let hot: UnsafeMutablePointer<Hot>
+  struct Hot {
+    var assists: UInt64 = 0
+    var ended = false
+    var traced = false
+    var exits = ExitCounts()
+  }
   /// Hypercalls by number; the last element counts numbers of 64 and more.
   let hypercallCounters: UnsafeMutablePointer<UInt64>
-  public var exits = ExitCounts()
+  public var exits: ExitCounts { hot.pointee.exits }
   /// Called after every hypercall, if set: for tracing.
-  public var hypercallTrace: ((PVCPU, UInt64, HypercallArguments, Int64) -> Void)?
+  public var hypercallTrace: ((PVCPU, UInt64, HypercallArguments, Int64) -> Void)? {
+    didSet { hot.pointee.traced = hypercallTrace != nil }
+  }
   /// Deadlines of the two SCHEDOP_watchdog timers, nil while stopped.
   var watchdogs: [Cycles?] = [nil, nil]
 
@@ -108,13 +121,18 @@ public final class Domain {
     grants = GrantTable()
     policy = CPUPolicy(level: .v3)
     scale = TimeScale(cyclesPerSecond: services.cyclesPerSecond)
+    hot = .allocate(capacity: 1)
+    hot.initialize(to: Hot())
     hypercallCounters = .allocate(capacity: HypercallTable.counters)
     hypercallCounters.initialize(repeating: 0, count: HypercallTable.counters)
     events.domain = self
     grants.domain = self
   }
 
-  deinit { hypercallCounters.deallocate() }
+  deinit {
+    hypercallCounters.deallocate()
+    hot.deallocate()
+  }
 
   /// Ends the domain; the first cause stands.
   public func end(_ cause: DomainEnd) {
@@ -150,91 +168,4 @@ public struct ExitCounts: Sendable, Codable, Equatable {
   /// Event upcalls delivered.
   public var event: UInt64 = 0
   public init() {}
-}
-
-/// An entry of the trap table (xen.h, struct trap_info).
-public struct TrapGate: Sendable, Equatable, Codable {
-  public var address: UInt64 = 0
-  public var selector: UInt16 = 0
-  /// Lowest ring allowed to raise it by INT n.
-  public var dpl: UInt8 = 0
-  public var masksEvents = false
-  public init() {}
-}
-
-/// A registered callback.
-public struct Callback: Sendable, Equatable, Codable {
-  public var address: UInt64 = 0
-  public var masksEvents = false
-  public init(address: UInt64 = 0, masksEvents: Bool = false) {
-    self.address = address
-    self.masksEvents = masksEvents
-  }
-}
-
-/// What Xen keeps for a vCPU beside its architectural state.
-public final class PVCPU {
-  public let id: Int
-  public let vcpu: VCPU
-  /// The mode bit: guest kernel and guest user both run at CPL 3.
-  public var kernelMode = true
-  /// Machine frames of the two top-level tables; the user one is 0 until set.
-  public var kernelTable: UInt64 = 0
-  public var userTable: UInt64 = 0
-  /// stack_switch.
-  public var kernelSS: UInt16 = 0xE02B
-  public var kernelSP: UInt64 = 0
-  public var traps = [TrapGate](repeating: TrapGate(), count: 256)
-  public var eventCallback = Callback()
-  public var failsafeCallback = Callback()
-  public var syscallCallback = Callback()
-  public var syscall32Callback = Callback()
-  public var sysenterCallback = Callback()
-  /// The GS base that is not in use: the user one in kernel mode and the other way round.
-  public var inactiveGSBase: UInt64 = 0
-  /// Machine address of this vCPU's vcpu_info (64 bytes) and whether the guest has placed it.
-  public var vcpuInfo: UInt64 = 0
-  public var vcpuInfoPlaced = false
-  /// Virtual CR0.TS, CR2, CR4 (guest-set bits), IOPL.
-  public var taskSwitched = false
-  public var cr2: UInt64 = 0
-  public var cr4: UInt64 = 0
-  public var iopl: UInt8 = 0
-  /// Guest frames of the GDT and the number of entries; LDT likewise.
-  public var gdtFrames: [UInt64] = []
-  public var gdtEntries = 0
-  public var ldtBase: UInt64 = 0
-  public var ldtEntries = 0
-  /// Guest virtual addresses of the runstate and time areas, 0 if none.
-  public var runstateArea: UInt64 = 0
-  public var timeArea: UInt64 = 0
-  public var singleShotDeadline: UInt64?
-  public var periodicPeriod: UInt64?
-  /// In SCHEDOP_block, or in SCHEDOP_poll on `pollPorts`.
-  public var blocked = false
-  public var polling = false
-  public var pollPorts: [UInt32] = []
-  /// Whether it has a context (VCPUOP_initialise, or the builder's) and is online (VCPUOP_up).
-  public var initialised = true
-  public var up = true
-  /// Local port of each per-vCPU virtual interrupt, 0 if none.
-  var virqPorts = [UInt32](repeating: 0, count: Int(VIRQ.count))
-  /// An NMI waits; one is being handled (until the next iret).
-  var nmiPending = false
-  var nmiInProgress = false
-  var runstate = RunstateAccount()
-  var msrs = ModelSpecificState()
-  var ports = PortLatches()
-  /// Bitmap of PHYSDEVOP_set_iobitmap: its guest address and number of ports.
-  var ioBitmap: UInt64 = 0
-  var ioBitmapPorts: UInt32 = 0
-  var inMulticall = false
-  /// The last exits, for crash reports.
-  let history: ExitHistory
-
-  public init(id: Int, vcpu: VCPU) {
-    self.id = id
-    self.vcpu = vcpu
-    history = ExitHistory()
-  }
 }

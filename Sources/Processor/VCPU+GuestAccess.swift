@@ -45,13 +45,13 @@ extension VCPU {
   }
 
   /// Reads an integer of the guest's linear address space.
-  public func readGuest<T: FixedWidthInteger>(_ linear: UInt64, as: T.Type = T.self) -> T? {
+  @inlinable public func readGuest<T: FixedWidthInteger>(_ linear: UInt64, as: T.Type = T.self) -> T? {
     var value: T = 0
     return withUnsafeMutableBytes(of: &value) { readGuest(linear, into: $0) } ? value : nil
   }
 
   /// Writes an integer to the guest's linear address space.
-  public func writeGuest<T: FixedWidthInteger>(_ linear: UInt64, _ value: T) -> Bool {
+  @inlinable public func writeGuest<T: FixedWidthInteger>(_ linear: UInt64, _ value: T) -> Bool {
     var value = value
     return withUnsafeBytes(of: &value) { writeGuest(linear, from: $0) }
   }

@@ -7,8 +7,8 @@ import Processor
 
 extension Domain {
   func hypercall(_ v: PVCPU) {
-    exits.hypercall &+= 1
-    let cpu = v.vcpu.cpu
+    hot.pointee.exits.hypercall &+= 1
+    let cpu = v.cpu
     let number = cpu.pointee.gpr.0
     let flags = cpu.rflags & ~Flag.rf
     v.history.record(.hypercall, number, cpu.pointee.rip)
@@ -17,7 +17,7 @@ extension Domain {
       cpu.pointee.gpr.1 = cpu.pointee.rip
       cpu.pointee.gpr.11 = flags
       IretHypercall.run(self, v)
-      if let hypercallTrace { hypercallTrace(v, 23, HypercallArguments(), 0) }
+      if hot.pointee.traced, let hypercallTrace { hypercallTrace(v, 23, HypercallArguments(), 0) }
       return
     }
     let arguments = HypercallArguments(
@@ -27,8 +27,8 @@ extension Domain {
     v.loadFlatSegments()
     let result = dispatch(v, number, arguments)
     cpu.pointee.gpr.0 = UInt64(bitPattern: result)
-    if let hypercallTrace { hypercallTrace(v, number, arguments, result) }
-    if flags & Flag.tf != 0 && ended == nil {
+    if hot.pointee.traced, let hypercallTrace { hypercallTrace(v, number, arguments, result) }
+    if flags & Flag.tf != 0 && !hot.pointee.ended {
       cpu.pointee.dr.6 |= 1 << 14
       reflectTrap(v, 1)
     }
@@ -70,9 +70,9 @@ extension Domain {
     case 23:
       // Only a multicall comes here: it really leaves, as on Xen.
       IretHypercall.run(self, v)
-      return Int64(bitPattern: v.vcpu.cpu.pointee.gpr.0)
+      return Int64(bitPattern: v.cpu.pointee.gpr.0)
     case 24: return VCPUOp.run(self, v, a)
-    case 25: return TrapHypercalls.setSegmentBase(v, a.a0, a.a1)
+    case 25: return TrapHypercalls.setSegmentBase(self, v, a.a0, a.a1)
     case 26: return MemoryHypercalls.mmuextOp(self, v, a)
     case 28: return TrapHypercalls.nmiOp(v, a.a0, a.a1)
     case 29: return SchedOp.run(self, v, a)
@@ -96,8 +96,8 @@ extension Domain {
       guard withUnsafeMutableBytes(of: &entry, { v.vcpu.readGuest(at, into: $0) }) else { return XenError.fault.result }
       let arguments = HypercallArguments(entry.2, entry.3, entry.4, entry.5, entry.6, entry.7)
       let result = dispatch(v, entry.0, arguments)
-      if let hypercallTrace { hypercallTrace(v, entry.0, arguments, result) }
-      if ended != nil { return 0 }
+      if hot.pointee.traced, let hypercallTrace { hypercallTrace(v, entry.0, arguments, result) }
+      if hot.pointee.ended { return 0 }
       guard v.vcpu.writeGuest(at &+ 8, UInt64(bitPattern: result)) else { return XenError.fault.result }
       at = at &+ 64
       index &+= 1

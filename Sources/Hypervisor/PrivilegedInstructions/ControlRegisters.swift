@@ -10,7 +10,7 @@ enum ControlRegisters {
 
   static func read(_ v: PVCPU, _ number: UInt8) -> UInt64? {
     switch number {
-    case 0: return v.vcpu.cpu.pointee.cr0
+    case 0: return v.cpu.pointee.cr0
     case 2: return v.cr2
     case 3: return (v.kernelMode ? v.kernelTable : v.userTable) &<< 12
     case 4: return v.cr4 | fixedCR4
@@ -23,7 +23,7 @@ enum ControlRegisters {
     switch number {
     case 0:
       // Only TS is the guest's.
-      guard (value ^ v.vcpu.cpu.pointee.cr0) & ~8 == 0 else { return false }
+      guard (value ^ v.cpu.pointee.cr0) & ~8 == 0 else { return false }
       v.setTaskSwitched(value & 8 != 0)
     case 2: v.cr2 = value
     case 3: return domain.pageTables.writeCR3(v, value)

@@ -14,7 +14,7 @@ enum ModelSpecificRegisters {
   private static let specControlBits: UInt64 = 1
 
   static func read(_ domain: Domain, _ v: PVCPU, _ number: UInt32) -> UInt64? {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     switch number {
     case 0xC000_0100: return cpu.pointee.seg.4.base
     case 0xC000_0101: return cpu.pointee.seg.5.base
@@ -42,7 +42,7 @@ enum ModelSpecificRegisters {
   private static func unknown(_ v: PVCPU) -> UInt64? { v.traps[13].address == 0 ? 0 : nil }
 
   static func write(_ domain: Domain, _ v: PVCPU, _ number: UInt32, _ value: UInt64) -> Bool {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     switch number {
     case 0xC000_0100:
       guard isCanonical(value) else { return false }

@@ -28,14 +28,14 @@ enum Ports {
   }
 
   static func emulate(_ domain: Domain, _ v: PVCPU, _ e: PrivilegedInstructions.Encoding) -> Bool {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     if e.locked { return false }
     let isByte = e.opcode & 1 == 0
     let size = isByte ? 1 : e.operandSize16 ? 2 : 4
     let immediate = e.opcode <= 0xE7 && e.opcode >= 0xE4
     let port = immediate ? UInt16(e.next) : UInt16(truncatingIfNeeded: cpu.pointee.gpr.2)
     guard allowed(domain, v, port, size) else { return false }
-    domain.exits.port &+= 1
+    domain.hot.pointee.exits.port &+= 1
     if e.opcode >= 0x6C && e.opcode <= 0x6F { return string(domain, v, e, port, size) }
     let length = e.length &+ (immediate ? 1 : 0)
     if e.opcode & 2 == 0 {
@@ -54,7 +54,7 @@ enum Ports {
 
   /// One element of INS or OUTS; a repeated one stays at its instruction until RCX is 0.
   private static func string(_ domain: Domain, _ v: PVCPU, _ e: PrivilegedInstructions.Encoding, _ port: UInt16, _ size: Int) -> Bool {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     let narrow = cpu.pointee.mode != 0 || e.address32
     let mask: UInt64 = narrow ? 0xFFFF_FFFF : .max
     if e.repeated && cpu.pointee.gpr.1 & mask == 0 {

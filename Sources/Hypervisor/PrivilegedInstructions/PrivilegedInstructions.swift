@@ -27,7 +27,7 @@ enum PrivilegedInstructions {
   /// Emulates the instruction at RIP; false if it is not one of the list or not allowed: reflect the #GP.
   static func emulate(_ domain: Domain, _ v: PVCPU) -> Bool {
     guard let e = decode(v) else { return false }
-    let rip = v.vcpu.cpu.pointee.rip
+    let rip = v.cpu.pointee.rip
     let done: Bool
     switch e.opcode {
     case 0x0F30, 0x0F32, 0x0F20, 0x0F21, 0x0F22, 0x0F23, 0x0F06, 0x0F09:
@@ -48,7 +48,7 @@ enum PrivilegedInstructions {
   }
 
   private static func kernelOnly(_ domain: Domain, _ v: PVCPU, _ e: Encoding) -> Bool {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     switch e.opcode {
     case 0x0F30:
       let value = cpu.pointee.gpr.2 << 32 | cpu.pointee.gpr.0 & 0xFFFF_FFFF
@@ -91,7 +91,7 @@ enum PrivilegedInstructions {
 
   /// 0F 01: RDTSCP (F9) and XSETBV (D1).
   private static func group7(_ domain: Domain, _ v: PVCPU, _ e: Encoding) -> Bool {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     if e.next == 0xF9 {
       timeStamp(v, processor: true)
       finish(domain, v, e.length &+ 1)
@@ -112,7 +112,7 @@ enum PrivilegedInstructions {
 
   /// RDTSC and RDTSCP while the guest has CR4.TSD set.
   private static func timeStamp(_ v: PVCPU, processor: Bool) {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     let now = v.vcpu.now
     cpu.pointee.gpr.0 = now & 0xFFFF_FFFF
     cpu.pointee.gpr.2 = now >> 32
@@ -121,7 +121,7 @@ enum PrivilegedInstructions {
 
   /// CPUID behind Xen's prefix: UD2, "xen", CPUID. False if that is not what stands at RIP.
   static func prefixedCPUID(_ domain: Domain, _ v: PVCPU) -> Bool {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     let rip = cpu.pointee.rip
     guard v.vcpu.readGuest(rip, as: UInt16.self) == 0x0B0F, v.vcpu.readGuest(rip &+ 2, as: UInt16.self) == 0x6578,
       v.vcpu.readGuest(rip &+ 4, as: UInt8.self) == 0x6E, v.vcpu.readGuest(rip &+ 5, as: UInt16.self) == 0xA20F
@@ -141,7 +141,7 @@ enum PrivilegedInstructions {
 
   /// Goes on after an emulated instruction: RF is cleared, and a single step is reported.
   static func finish(_ domain: Domain, _ v: PVCPU, _ length: UInt64) {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     let rip = cpu.pointee.rip &+ length
     cpu.pointee.rip = cpu.pointee.mode == 0 ? rip : rip & 0xFFFF_FFFF
     cpu.pointee.rflags &= ~Flag.rf
@@ -153,7 +153,7 @@ enum PrivilegedInstructions {
 
   /// Reads prefixes and opcode at RIP; nil if they cannot be read.
   private static func decode(_ v: PVCPU) -> Encoding? {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     var e = Encoding()
     let rip = cpu.pointee.rip
     let long = cpu.pointee.mode == 0
@@ -198,10 +198,10 @@ enum PrivilegedInstructions {
 extension PVCPU {
   /// General register by number.
   @inline(__always) func register(_ number: Int) -> UInt64 {
-    withUnsafeBytes(of: &vcpu.cpu.pointee.gpr) { $0.loadUnaligned(fromByteOffset: (number & 15) * 8, as: UInt64.self) }
+    withUnsafeBytes(of: &cpu.pointee.gpr) { $0.loadUnaligned(fromByteOffset: (number & 15) * 8, as: UInt64.self) }
   }
 
   @inline(__always) func setRegister(_ number: Int, _ value: UInt64) {
-    withUnsafeMutableBytes(of: &vcpu.cpu.pointee.gpr) { $0.storeBytes(of: value, toByteOffset: (number & 15) * 8, as: UInt64.self) }
+    withUnsafeMutableBytes(of: &cpu.pointee.gpr) { $0.storeBytes(of: value, toByteOffset: (number & 15) * 8, as: UInt64.self) }
   }
 }

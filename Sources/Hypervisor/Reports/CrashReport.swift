@@ -5,7 +5,7 @@ import Processor
 extension Domain {
   /// What is known of a crashed guest: cause, registers, the bytes at RIP, the stack's top, the last exits.
   public func crashReport(_ v: PVCPU) -> String {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     var lines: [String] = []
     switch ended {
     case .crashed(let why): lines.append("The guest crashed: \(why)")

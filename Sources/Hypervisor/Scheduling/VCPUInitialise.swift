@@ -26,7 +26,7 @@ enum VCPUInitialise {
     try check(domain.pageTables.loadTables(target, kernel: context.word(0x1390) >> 12, user: context.word(0x1380) >> 12))
     target.installArchitecture(domain)
     setTraps(target, context)
-    setRegisters(target, context)
+    setRegisters(domain, target, context)
     target.kernelMode = context.word(0x200) & inKernel != 0
     if !target.kernelMode { target.vcpu.setPageTableBase(target.userTable &<< 12) }
     target.initialised = true
@@ -54,8 +54,8 @@ enum VCPUInitialise {
   }
 
   /// user_regs is at 0x208: R15 first, RAX at 0x50, SS at 0xa0.
-  private static func setRegisters(_ target: PVCPU, _ context: Context) {
-    let cpu = target.vcpu.cpu
+  private static func setRegisters(_ domain: Domain, _ target: PVCPU, _ context: Context) {
+    let cpu = target.cpu
     func register(_ offset: Int) -> UInt64 { context.word(0x208 + offset) }
     cpu.pointee.gpr = (
       register(0x50), register(0x58), register(0x60), register(0x28), register(0x98), register(0x20), register(0x68), register(0x70),
@@ -68,17 +68,18 @@ enum VCPUInitialise {
     let cs = context.half(0x208 + 0x88) | 3
     let ss = context.half(0x208 + 0xA0) | 3
     target.loadFlatSegments()
-    if cs != FlatSegments.codeSelector, let descriptor = target.descriptor(cs), let segment = descriptor.codeRegister(selector: cs) {
+    if cs != FlatSegments.codeSelector, let descriptor = domain.descriptor(target, cs), let segment = descriptor.codeRegister(selector: cs)
+    {
       cpu.pointee.seg.1 = segment
       cpu.pointee.mode = descriptor.codeMode
     }
-    if ss != FlatSegments.stackSelector, let segment = target.descriptor(ss)?.stackRegister(selector: ss) {
+    if ss != FlatSegments.stackSelector, let segment = domain.descriptor(target, ss)?.stackRegister(selector: ss) {
       cpu.pointee.seg.2 = segment
     }
     func data(_ offset: Int) -> pv_segment {
       let selector = context.half(0x208 + offset)
       let null = pv_segment(base: 0, limit: 0, selector: 0, attributes: 0)
-      return selector & 0xFFFC == 0 ? null : target.descriptor(selector)?.dataRegister(selector: selector) ?? null
+      return selector & 0xFFFC == 0 ? null : domain.descriptor(target, selector)?.dataRegister(selector: selector) ?? null
     }
     cpu.pointee.seg.0 = data(0xA8)
     cpu.pointee.seg.3 = data(0xB0)

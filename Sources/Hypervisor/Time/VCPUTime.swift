@@ -13,7 +13,8 @@ extension Domain {
   /// The guest's clock in nanoseconds.
   public var systemTime: UInt64 { scale.nanoseconds(services.now) }
 
-  /// Writes the vCPU's time: at the start, when its vcpu_info moves, and whenever the machine wishes.
+  /// Writes the vCPU's time: at the start (and then the wall clock too), when its vcpu_info moves, and whenever the machine
+  /// wishes.
   public func updateTime(_ v: PVCPU) {
     let address = v.vcpuInfo &+ VCPUInfo.time
     let version = (memory.load(address, as: UInt32.self) ?? 0) & ~1
@@ -25,6 +26,7 @@ extension Domain {
     memory.store(Self.stableTSC, at: address &+ 29)
     memory.store(version &+ 2, at: address)
     writeTimeArea(v)
+    if (memory.load(sharedInfoFrame &<< 12 &+ SharedInfo.wallClockVersion, as: UInt32.self) ?? 0) == 0 { updateWallClock() }
   }
 
   /// Copies the vCPU's time to the area that the guest registered; skipped while its kernel page tables are not loaded (the
@@ -53,10 +55,10 @@ extension Domain {
     for index in 0..<SharedInfo.vcpus {
       memory.store(UInt8(1), at: base &+ UInt64(index) &* VCPUInfo.size &+ VCPUInfo.upcallMask)
     }
+    updateWallClock()
     for v in vcpus where !v.vcpuInfoPlaced {
       v.vcpuInfo = base &+ UInt64(min(v.id, SharedInfo.vcpus - 1)) &* VCPUInfo.size
       if v.id < SharedInfo.vcpus { updateTime(v) }
     }
-    updateWallClock()
   }
 }

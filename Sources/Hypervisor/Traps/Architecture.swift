@@ -5,7 +5,6 @@ extension PVCPU {
   /// Gives the processor what Xen's own privileged state looks like to a PV guest (SGDT, SMSW, XGETBV …), and connects
   /// CPUID and descriptor loads to the hypervisor. General registers and page tables are the builder's.
   public func installArchitecture(_ domain: Domain) {
-    let cpu = vcpu.cpu
     cpu.pointee.cpl = 3
     // PE MP ET NE WP AM PG.
     cpu.pointee.cr0 = 0x8005_0033
@@ -27,14 +26,14 @@ extension PVCPU {
   /// makes XGETBV and XSAVE work whatever the guest set.
   func setCR4(_ guest: UInt64) {
     cr4 = guest
-    vcpu.cpu.pointee.cr4 = guest | 0x4_0660
+    cpu.pointee.cr4 = guest | 0x4_0660
   }
 }
 
 extension Domain {
   /// What a CPUID of this vCPU depends on beside the policy.
   func cpuidContext(_ v: PVCPU, prefixed: Bool) -> CPUPolicy.Context {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     let osxsave = prefixed && !v.kernelMode ? v.cr4 & (1 << 18) != 0 : true
     return CPUPolicy.Context(
       xcr0: cpu.pointee.xcr0, osxsave: osxsave, cyclesPerSecond: services.cyclesPerSecond, scale: scale)

@@ -19,7 +19,6 @@ struct InterruptedContext {
 extension PVCPU {
   /// The context the guest is in now.
   @inline(__always) var currentContext: InterruptedContext {
-    let cpu = vcpu.cpu
     return InterruptedContext(
       rip: instructionPointer, cs: cpu.pointee.seg.1.selector, rflags: cpu.rflags, rsp: cpu.pointee.gpr.4,
       ss: cpu.pointee.seg.2.selector)
@@ -38,7 +37,7 @@ extension Domain {
   /// Builds a frame and enters the guest kernel at `handler`; crashes the domain where Xen would.
   func bounce(_ v: PVCPU, to handler: UInt64, masks: Bool, errorCode: UInt32?, from context: InterruptedContext, _ what: StaticString) {
     guard handler != 0 else { return crash("no handler registered for \(what)") }
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     var cs = UInt64(context.cs)
     var stack: UInt64
     if v.kernelMode {
@@ -114,11 +113,11 @@ extension Domain {
   /// Delivers what is due before the guest runs on: an NMI, else an event upcall. To be called after every handled exit
   /// and whenever an event may have been raised.
   public func deliverPendingUpcall(_ v: PVCPU) {
-    if v.blocked || ended != nil { return }
+    if v.blocked || hot.pointee.ended { return }
     if v.nmiPending && !v.nmiInProgress { deliverNMI(v) }
-    guard v.hasDeliverableEvent, ended == nil else { return }
-    exits.event &+= 1
-    v.history.record(.event, 0, v.vcpu.cpu.pointee.rip)
+    guard v.hasDeliverableEvent, !hot.pointee.ended else { return }
+    hot.pointee.exits.event &+= 1
+    v.history.record(.event, 0, v.cpu.pointee.rip)
     bounce(v, to: v.eventCallback.address, masks: true, errorCode: nil, from: v.currentContext, "an event upcall")
   }
 

@@ -12,7 +12,7 @@ enum DebugRegisters {
 
   /// Sets a register; 4 and 5 are 6 and 7 while CR4.DE is clear.
   static func set(_ v: PVCPU, _ number: UInt64, _ value: UInt64) -> Int64 {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     switch number {
     case 0...3:
       guard isCanonical(value), !XenHole.contains(value) else { return XenError.perm.result }
@@ -44,14 +44,14 @@ enum DebugRegisters {
       // Breakpoints on I/O do not exist without debugging extensions.
       for index in 0..<UInt64(4) where kept >> (16 + 4 * index) & 3 == 2 && kept >> (2 * index) & 3 != 0 { return XenError.perm.result }
     }
-    v.vcpu.cpu.pointee.dr.7 = kept
-    v.vcpu.cpu.pointee.debug_armed = kept & 0xFF != 0 ? 1 : 0
+    v.cpu.pointee.dr.7 = kept
+    v.cpu.pointee.debug_armed = kept & 0xFF != 0 ? 1 : 0
     return 0
   }
 
   /// Reads a register; nil where there is none.
   static func get(_ v: PVCPU, _ number: UInt64) -> UInt64? {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     switch number {
     case 0: return cpu.pointee.dr.0
     case 1: return cpu.pointee.dr.1

@@ -20,39 +20,39 @@ extension Domain {
   }
 
   private func exception(_ v: PVCPU, _ vector: UInt8, _ errorCode: UInt32?) {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     switch vector {
     case 14:
-      exits.exception &+= 1
+      hot.pointee.exits.exception &+= 1
       v.history.record(.exception, 14, cpu.pointee.rip)
       reflectPageFault(v, errorCode: errorCode ?? 0, address: cpu.pointee.cr2)
     case 13:
       if (errorCode ?? 0) == 0 && PrivilegedInstructions.emulate(self, v) {
-        exits.privileged &+= 1
+        hot.pointee.exits.privileged &+= 1
         return
       }
-      exits.exception &+= 1
+      hot.pointee.exits.exception &+= 1
       v.history.record(.exception, 13, cpu.pointee.rip)
       reflectFault(v, 13, errorCode: errorCode)
     case 6:
       if PrivilegedInstructions.prefixedCPUID(self, v) {
-        exits.privileged &+= 1
+        hot.pointee.exits.privileged &+= 1
         return
       }
-      exits.exception &+= 1
+      hot.pointee.exits.exception &+= 1
       v.history.record(.exception, 6, cpu.pointee.rip)
       reflectFault(v, 6, errorCode: nil)
     case 7:
-      exits.exception &+= 1
+      hot.pointee.exits.exception &+= 1
       v.history.record(.exception, 7, cpu.pointee.rip)
       v.setTaskSwitched(false)
       reflectFault(v, 7, errorCode: nil)
     case 1, 3, 4:
-      exits.exception &+= 1
+      hot.pointee.exits.exception &+= 1
       v.history.record(.exception, UInt64(vector), cpu.pointee.rip)
       reflectTrap(v, vector)
     default:
-      exits.exception &+= 1
+      hot.pointee.exits.exception &+= 1
       v.history.record(.exception, UInt64(vector), cpu.pointee.rip)
       reflectFault(v, vector, errorCode: errorCode)
     }
@@ -60,8 +60,8 @@ extension Domain {
 
   /// SYSCALL in user mode: to the callback of the code segment's kind.
   private func userSystemCall(_ v: PVCPU) {
-    exits.syscall &+= 1
-    let cpu = v.vcpu.cpu
+    hot.pointee.exits.syscall &+= 1
+    let cpu = v.cpu
     v.history.record(.syscall, cpu.pointee.gpr.0, cpu.pointee.rip)
     let compatibility = cpu.pointee.mode != 0
     let callback = compatibility ? v.syscall32Callback : v.syscallCallback
@@ -83,14 +83,14 @@ extension Domain {
 
   /// SYSENTER: nothing of the caller is known but its registers.
   private func sysenter(_ v: PVCPU) {
-    exits.syscall &+= 1
-    v.history.record(.syscall, v.vcpu.cpu.pointee.gpr.0, v.vcpu.cpu.pointee.rip)
+    hot.pointee.exits.syscall &+= 1
+    v.history.record(.syscall, v.cpu.pointee.gpr.0, v.cpu.pointee.rip)
     let context = InterruptedContext(rip: 0, cs: 3, rflags: Flag.if | 2, rsp: 0, ss: FlatSegments.stackSelector)
     let callback = v.sysenterCallback
     if callback.address == 0 || v.kernelMode {
       // The guest kernel has no use for it; its own stack is still there for the frame.
       if v.kernelMode {
-        v.vcpu.cpu.pointee.rip &-= 2
+        v.cpu.pointee.rip &-= 2
         return reflectFault(v, 13, errorCode: 0)
       }
       return reflect(v, 13, errorCode: 0, from: context)
@@ -101,12 +101,12 @@ extension Domain {
   /// INT n. Vectors 3, 4 and 0x80 are delivered whatever their gate allows; others by the gate's DPL, where the guest kernel
   /// counts as ring 1. What is refused is a #GP at the instruction.
   private func softwareInterrupt(_ v: PVCPU, _ vector: UInt8) {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     v.history.record(.interrupt, UInt64(vector), cpu.pointee.rip)
     let gate = v.traps[Int(vector)]
     let next = cpu.pointee.next_rip
     if vector == 3 || vector == 4 || (vector == 0x80 && gate.address != 0) {
-      exits.syscall &+= 1
+      hot.pointee.exits.syscall &+= 1
       cpu.pointee.rip = next
       var context = v.currentContext
       context.rflags &= ~Flag.rf
@@ -115,10 +115,10 @@ extension Domain {
     }
     let ring: UInt8 = v.kernelMode ? 1 : 3
     guard vector != 0x80, gate.dpl >= ring else {
-      exits.exception &+= 1
+      hot.pointee.exits.exception &+= 1
       return reflectFault(v, 13, errorCode: UInt32(vector) << 3 | 2)
     }
-    exits.syscall &+= 1
+    hot.pointee.exits.syscall &+= 1
     cpu.pointee.rip = next
     var context = v.currentContext
     context.rflags |= Flag.rf

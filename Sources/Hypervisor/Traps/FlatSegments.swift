@@ -69,15 +69,17 @@ struct SegmentDescriptor {
 extension PVCPU {
   /// Registers of the guest kernel's flat segments: where every bounce and every hypercall leaves the vCPU.
   @inline(__always) func loadFlatSegments() {
-    let cpu = vcpu.cpu
     cpu.pointee.seg.1 = FlatSegments.code64
     cpu.pointee.seg.2 = FlatSegments.stack
     cpu.pointee.mode = 0
   }
 
+}
+
+extension Domain {
   /// The descriptor that a selector names, for the hypervisor's own loads: what cannot be read counts as a bad one.
-  @inline(__always) func descriptor(_ selector: UInt16) -> SegmentDescriptor? {
-    guard let read = vcpu.descriptorReader?(selector), case .descriptor(let raw) = read else { return nil }
+  @inline(__always) func descriptor(_ v: PVCPU, _ selector: UInt16) -> SegmentDescriptor? {
+    guard case .descriptor(let raw) = pageTables.descriptor(v, selector) else { return nil }
     return SegmentDescriptor(raw)
   }
 }

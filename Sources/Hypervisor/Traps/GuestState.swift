@@ -7,26 +7,24 @@ import Processor
 extension PVCPU {
   /// evtchn_upcall_mask: the virtual interrupt flag, inverted.
   @inline(__always) var upcallMask: UInt8 {
-    get { vcpu.memory.load(vcpuInfo &+ VCPUInfo.upcallMask, as: UInt8.self) ?? 1 }
-    set { vcpu.memory.store(newValue, at: vcpuInfo &+ VCPUInfo.upcallMask) }
+    get { hot.pointee.info.load(fromByteOffset: 1, as: UInt8.self) }
+    set {
+      if hot.pointee.infoCode.pointee != 0 { vcpu.memory.willWrite(vcpuInfo &+ VCPUInfo.upcallMask, 1) }
+      hot.pointee.info.storeBytes(of: newValue, toByteOffset: 1, as: UInt8.self)
+    }
   }
 
   /// Whether an event is pending and not masked. Xen compares the two bytes as one number: pending is any non-zero value,
   /// and any bit of the mask holds it back.
-  @inline(__always) var hasDeliverableEvent: Bool {
-    let both = vcpu.memory.load(vcpuInfo, as: UInt16.self) ?? 0
-    return both &- 1 < 0xFF
-  }
+  @inline(__always) var hasDeliverableEvent: Bool { hot.pointee.info.loadUnaligned(as: UInt16.self) &- 1 < 0xFF }
 
   /// RIP as the guest sees it: an offset in its code segment.
   @inline(__always) var instructionPointer: UInt64 {
-    let cpu = vcpu.cpu
     return cpu.pointee.mode == 0 ? cpu.pointee.rip : (cpu.pointee.rip &- cpu.pointee.seg.1.base) & 0xFFFF_FFFF
   }
 
   /// Exchanges the active GS base and page tables: guest kernel ↔ guest user.
   @inline(__always) func toggleMode() {
-    let cpu = vcpu.cpu
     kernelMode.toggle()
     let active = cpu.pointee.seg.5.base
     cpu.pointee.seg.5.base = inactiveGSBase
@@ -37,7 +35,7 @@ extension PVCPU {
   /// Sets or clears the virtual CR0.TS; with it set, the processor raises #NM at FPU instructions.
   @inline(__always) func setTaskSwitched(_ on: Bool) {
     taskSwitched = on
-    if on { vcpu.cpu.pointee.cr0 |= 8 } else { vcpu.cpu.pointee.cr0 &= ~8 }
+    if on { cpu.pointee.cr0 |= 8 } else { cpu.pointee.cr0 &= ~8 }
   }
 }
 

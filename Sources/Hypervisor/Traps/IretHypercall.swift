@@ -9,7 +9,7 @@ enum IretHypercall {
   private static let inSyscall: UInt64 = 0x100
 
   static func run(_ domain: Domain, _ v: PVCPU) {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     typealias Frame = (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
     var frame: Frame = (0, 0, 0, 0, 0, 0, 0, 0, 0)
     let stack = cpu.pointee.gpr.4
@@ -44,14 +44,14 @@ enum IretHypercall {
   /// Loads CS:RIP and SS; what the processor's own IRET would refuse becomes a #GP of the target context.
   @inline(__always)
   private static func enter(_ domain: Domain, _ v: PVCPU, rip: UInt64, cs: UInt16, ss: UInt16, rsp: UInt64, rflags: UInt64) {
-    let cpu = v.vcpu.cpu
+    let cpu = v.cpu
     let code: pv_segment?
     let mode: UInt32
     if cs == FlatSegments.codeSelector {
       code = FlatSegments.code64
       mode = 0
     } else {
-      let descriptor = v.descriptor(cs)
+      let descriptor = domain.descriptor(v, cs)
       code = cs & 0xFFFC == 0 ? nil : descriptor?.codeRegister(selector: cs)
       mode = descriptor?.codeMode ?? 0
     }
@@ -62,7 +62,7 @@ enum IretHypercall {
       stack = FlatSegments.stack
     } else {
       // A null SS is selector 3 here: ring 3 may not have it.
-      stack = ss & 0xFFFC == 0 ? nil : v.descriptor(ss)?.stackRegister(selector: ss)
+      stack = ss & 0xFFFC == 0 ? nil : domain.descriptor(v, ss)?.stackRegister(selector: ss)
     }
     guard let stack else { return domain.reflect(v, 13, errorCode: UInt32(ss & ~3), from: context) }
     if mode == 0 {

@@ -94,8 +94,8 @@ enum TrapHypercalls {
   }
 
   /// set_segment_base (25).
-  @inline(__always) static func setSegmentBase(_ v: PVCPU, _ which: UInt64, _ value: UInt64) -> Int64 {
-    let cpu = v.vcpu.cpu
+  @inline(__always) static func setSegmentBase(_ domain: Domain, _ v: PVCPU, _ which: UInt64, _ value: UInt64) -> Int64 {
+    let cpu = v.cpu
     switch which {
     case 0:
       guard isCanonical(value) else { return XenError.invalid.result }
@@ -106,20 +106,20 @@ enum TrapHypercalls {
     case 2:
       guard isCanonical(value) else { return XenError.invalid.result }
       cpu.pointee.seg.5.base = value
-    case 3: loadUserGS(v, UInt16(truncatingIfNeeded: value))
+    case 3: loadUserGS(domain, v, UInt16(truncatingIfNeeded: value))
     default: return XenError.invalid.result
     }
     return 0
   }
 
   /// Loads GS for user mode: the selector is the register's, its base goes to the user one. A bad selector loads as null.
-  private static func loadUserGS(_ v: PVCPU, _ selector: UInt16) {
-    let cpu = v.vcpu.cpu
+  private static func loadUserGS(_ domain: Domain, _ v: PVCPU, _ selector: UInt16) {
+    let cpu = v.cpu
     let kernelBase = cpu.pointee.seg.5.base
     var loaded = pv_segment(base: 0, limit: 0, selector: 0, attributes: 0)
     if selector & 0xFFFC == 0 {
       loaded.selector = selector
-    } else if let segment = v.descriptor(selector)?.dataRegister(selector: selector) {
+    } else if let segment = domain.descriptor(v, selector)?.dataRegister(selector: selector) {
       loaded = segment
     }
     v.inactiveGSBase = loaded.base
