@@ -89,6 +89,21 @@ import Testing
     #expect(guest.cpu.pointee.mxcsr == 0x1F01)
   }
 
+  @Test func aHalfPrecisionStoreIsHeldBack() {
+    // vcvtps2ph [rsi], xmm2, 4 of a signaling NaN, invalid unmasked.
+    let bytes: [UInt8] = [0xC4, 0xE3, 0x79, 0x1D, 0x16, 4]
+    guest.cpu.pointee.gpr.6 = UInt64(UInt(bitPattern: guest.page))
+    guest.page.storeBytes(of: 7, as: UInt64.self)
+    set(2, SIMD4(0x3F80_0000_7F80_0001, 0x3F80_0000_3F80_0000, 0, 0))
+    guest.cpu.pointee.mxcsr = 0x1F00
+    #expect(run(bytes) == 19)
+    #expect(guest.page.load(as: UInt64.self) == 7)
+    #expect(guest.cpu.pointee.mxcsr == 0x1F01)
+    set(2, SIMD4(0x3F80_0000_3F80_0000, 0x3F80_0000_3F80_0000, 0, 0))
+    #expect(run(bytes) == nil)
+    #expect(guest.page.load(as: UInt64.self) == 0x3C00_3C00_3C00_3C00)
+  }
+
   @Test func ldmxcsrRefusesReservedBits() {
     guest.cpu.pointee.gpr.6 = UInt64(UInt(bitPattern: guest.page))
     guest.page.storeBytes(of: 0x1_1F80, toByteOffset: 64, as: UInt32.self)

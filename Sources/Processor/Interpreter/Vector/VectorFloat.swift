@@ -147,7 +147,7 @@ private func lowerHalfStore(_ instruction: Instruction, _ op: inout pv_op) -> Bo
   let host = hostKernelsAllowed ? pv_float_half(control) : nil
   let form = VectorForm(host: host, code: softCode(.singlesToHalves, parameter: UInt64(control)))
   guard instruction.operand(0).kind == .memory else { return lowerNarrow(form, instruction, &op) }
-  op.extra = readyAVX | readyMasked
+  op.extra = readyAVX
   op.size = instruction.vectorLength / 2
   op.data = UInt64(UInt(bitPattern: unsafeBitCast(form.kernel, to: Int.self)))
   if let code = form.code { op.imm = code }
@@ -156,11 +156,14 @@ private func lowerHalfStore(_ instruction: Instruction, _ op: inout pv_op) -> Bo
 }
 
 private func storeHalves(_ cpu: CPU, _ op: Operation) -> Operation? {
-  guard isReady(cpu, readyAVX | readyMasked) else { return vectorSlow(cpu, op, readyAVX | readyMasked) }
+  guard isReady(cpu, readyAVX) else { return vectorSlow(cpu, op, readyAVX) }
   let scratch = cpu.address(StateOffset.scratch)
   let source = cpu.address(op.pointee.src)
+  // Nothing may be stored if an unmasked exception is raised, so this is not left to the common way of trying.
+  let trial = isReady(cpu, readyMasked) ? nil : FloatTrial(cpu)
   op.kernel(scratch, source, source, op.immediate, cpu)
   if op.pointee.size == 16 { op.kernel(scratch + 8, source + 16, source + 16, op.immediate, cpu) }
+  if let trial, trial.end(cpu, faulted: false) { return raiseFloat(cpu, op) }
   guard writeBytes(cpu, op, cpu.effectiveAddress(op), scratch, Int(op.pointee.size)) else { return raise(cpu, op) }
   return next(cpu, op)
 }

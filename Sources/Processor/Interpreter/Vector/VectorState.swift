@@ -89,45 +89,59 @@ func loadMXCSR(_ cpu: CPU) {
   return runUnmasked(cpu, op)
 }
 
-/// Ends a trial run of one operation.
-private func trialEnd(_ cpu: CPU, _ op: Operation) -> Operation? { op }
+// MARK: - Unmasked exceptions
 
-/// Runs a floating-point operation while MXCSR leaves some exception unmasked: on a copy, with every exception masked and
-/// the flags clear; where an unmasked one was raised the destination is put back and #XM raised instead.
+/// A computation while MXCSR leaves some exception unmasked: every one is masked for it, and the flags start clear.
+struct FloatTrial {
+  private let before: UInt32
+
+  init(_ cpu: CPU) {
+    syncMXCSR(cpu)
+    before = cpu.pointee.mxcsr
+    cpu.pointee.mxcsr &= ~MXCSR.flags
+    loadMXCSR(cpu)
+  }
+
+  /// Puts the flags together. Whether an unmasked exception was raised.
+  func end(_ cpu: CPU, faulted: Bool) -> Bool {
+    syncMXCSR(cpu)
+    var raised = cpu.pointee.mxcsr & MXCSR.flags
+    let unmasked = raised & ~(before >> 7)
+    // An unmasked exception of the operands keeps the result's from being looked for.
+    if unmasked & 7 != 0 { raised &= 7 }
+    cpu.pointee.mxcsr = faulted ? before : before | raised
+    loadMXCSR(cpu)
+    return unmasked != 0
+  }
+}
+
+func raiseFloat(_ cpu: CPU, _ op: Operation) -> Operation? { raise(cpu, op, cpu.pointee.cr4 & 0x400 != 0 ? .xm : .ud) }
+
+/// Runs a floating-point operation that stores nothing while MXCSR leaves some exception unmasked: on a copy; where one was
+/// raised the destination is put back and #XM raised instead.
 @inline(never) private func runUnmasked(_ cpu: CPU, _ op: Operation) -> Operation? {
-  let trial = UnsafeMutablePointer<pv_op>.allocate(capacity: 2)
-  defer { trial.deallocate() }
-  trial[0] = op.pointee
-  trial[1] = pv_op.blank
-  trial[1].handler = { cpu, op in trialEnd(cpu, op) }
-  let before = cpu.pointee.mxcsr
+  let copy = UnsafeMutablePointer<pv_op>.allocate(capacity: 2)
+  defer { copy.deallocate() }
+  copy[0] = op.pointee
+  copy[1] = pv_op.blank
+  copy[1].handler = { _, op in op }
   let result = cpu.pointee.lazy_result
   let aux = cpu.pointee.lazy_aux
+  let mmx = (cpu.pointee.x87_top, cpu.pointee.x87_tags)
   let destination = cpu.address(op.pointee.dst)
   // The last register of `ymm` is followed by `scratch`, so 32 bytes are always there.
   let saved = destination.loadUnaligned(as: SIMD4<UInt64>.self)
-  syncMXCSR(cpu)
-  let old = cpu.pointee.mxcsr & MXCSR.flags
-  cpu.pointee.mxcsr &= ~MXCSR.flags
-  loadMXCSR(cpu)
+  let trial = FloatTrial(cpu)
   cpu.pointee.vector_ready |= UInt32(PV_VECTOR_MASKED)
-  let end = trial[0].handler(cpu, trial)
-  syncMXCSR(cpu)
-  var raised = cpu.pointee.mxcsr & MXCSR.flags
-  cpu.pointee.mxcsr = before | old
-  let unmasked = raised & ~(before >> 7)
-  let faulted = end == nil
-  if faulted || unmasked != 0 {
+  let faulted = copy[0].handler(cpu, copy) == nil
+  let raised = trial.end(cpu, faulted: faulted)
+  if faulted { return raise(cpu, op) }
+  if raised {
     destination.storeBytes(of: saved, as: SIMD4<UInt64>.self)
     cpu.pointee.lazy_result = result
     cpu.pointee.lazy_aux = aux
-    // An unmasked exception of the operands keeps the result's from being looked for.
-    if unmasked & 7 != 0 { raised &= 7 }
-    if faulted { raised = 0 }
+    (cpu.pointee.x87_top, cpu.pointee.x87_tags) = mmx
+    return raiseFloat(cpu, op)
   }
-  cpu.pointee.mxcsr |= raised
-  loadMXCSR(cpu)
-  if faulted { return raise(cpu, op) }
-  if unmasked != 0 { return raise(cpu, op, cpu.pointee.cr4 & 0x400 != 0 ? .xm : .ud) }
   return next(cpu, op)
 }
