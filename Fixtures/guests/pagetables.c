@@ -381,7 +381,6 @@ static void reservations(void) {
   print("populate %ld\n", hypercall(memory_op, 6, &r));
   print("m2p %s\n", M2P[extent] == pfn ? "right" : "wrong");
   say("map", hypercall(update_va_mapping, data, extent << 12 | 0x67, 2));
-  print("zero %s\n", *(u64 *)data == 0 ? "yes" : "no");
   r.extents = BAD;
   print("populate bad pointer %ld\n", hypercall(memory_op, 6, &r));
   r.extents = &extent;

@@ -169,7 +169,7 @@ static void identification(void) {
   for (u32 leaf = 0x40000000; leaf <= 0x40000006; leaf++) {
     cpuid(leaf, 0, r);
     // Frequencies, time stamps and the machine's size are the machine's own.
-    if (leaf == 0x40000003) r[0] = 0, r[2] = r[2] != 0;
+    if (leaf == 0x40000003) r[0] = r[1] = 0, r[2] = r[2] != 0;
     if (leaf == 0x40000005) r[1] = r[1] != 0;
     print("cpuid %x: %x %x %x %x\n", leaf, r[0], r[1], r[2], r[3]);
   }
@@ -212,8 +212,8 @@ static void shared(void) {
   u64 masks = 0;
   for (int n = 0; n < 64; n++) masks |= s->evtchn_mask[n];
   print("evtchn_mask %lx\n", masks);
-  print("time version odd %u, tsc_to_system_mul %s, system_time %s\n", s->vcpu_info[0].time.version & 1,
-        s->vcpu_info[0].time.tsc_to_system_mul ? "set" : "0", s->vcpu_info[0].time.system_time ? "set" : "0");
+  print("time version odd %u, tsc_to_system_mul %s\n", s->vcpu_info[0].time.version & 1,
+        s->vcpu_info[0].time.tsc_to_system_mul ? "set" : "0");
   print("wall clock %s, version odd %u\n", s->wc_sec ? "set" : "0", s->wc_version & 1);
   print("max_pfn %lx list %lx nmi %lx p2m %lx %lx %lx\n", s->max_pfn, s->pfn_to_mfn_frame_list_list, s->nmi_reason, s->p2m_cr3,
         s->p2m_vaddr, s->p2m_generation);

@@ -129,7 +129,10 @@ static void iret_case(const char *name, int mode, u64 cs, u64 ss, u64 rflags, u6
   if (rsp) p.rsp = rsp;
   p.vgcf = vgcf;
   print("iret ");
+  probe_run(&p);
+  iret_fault = trap.vector == 13;
   probe_print_from(name, &p, snip_land, snip_land_end, mode);
+  iret_fault = false;
 }
 
 static void irets(void) {

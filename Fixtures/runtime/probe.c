@@ -159,6 +159,8 @@ static void print_address(const char *name, u64 value, const u8 *code, const u8 
     print(" %s %lx", name, value);
 }
 
+bool iret_fault;
+
 void print_trap(const u8 *code, const u8 *end) {
   static const char *callbacks[] = {"event", "failsafe", "syscall", "?", "nmi", "syscall32"};
   u64 *f = trap.frame + 2;
@@ -169,6 +171,8 @@ void print_trap(const u8 *code, const u8 *end) {
   if (has_error_code(trap.vector)) print(" ec %lx", *f++);
   if (trap.vector == 14) print_address("cr2", shared_info->vcpu_info[0].cr2, code, end);
   print_address("rip", f[0], code, end);
+  // A fault of IRET's own is the processor's to date before or after the jump: whether RF is set follows from that.
+  if (iret_fault) f[2] &= ~0x10000ul;
   print(" cs %lx flags %lx", f[1], f[2]);
   print_address("rsp", f[3], code, end);
   print(" ss %lx", f[4]);

@@ -45,6 +45,8 @@ void probe_setup(void);
 // The start of a probe in a mode: recognisable registers, the probe stack, interrupts on for the user and off for the kernel.
 struct probe probe_start(const u8 *code, int mode);
 void probe_run(const struct probe *p);
+// Set while probes fail at the iret hypercall itself.
+extern bool iret_fault;
 // Runs and prints one line. `end` is where the snippet ends.
 void probe_print(const char *name, const u8 *code, const u8 *end, int mode);
 void probe_print_from(const char *name, const struct probe *p, const u8 *code, const u8 *end, int mode);

@@ -113,7 +113,8 @@ public struct DomainBuilder: Sendable {
     }
     writer.copy(info.encoded(), to: layout.startInfoFrame << 12)
 
-    prepareSharedInfo(domain)
+    domain.memory.zero(domain.sharedInfoFrame << 12, count: 4096)
+    domain.initialiseSharedInfo()
     let start = StartOfDay(
       layout: layout, startInfo: layout.virtualBase &+ layout.startInfoFrame << 12, storeFrame: info.storeFrame,
       consoleFrame: info.consoleFrame, topTable: topTable, entry: kernel.notes.entry,
@@ -160,18 +161,6 @@ public struct DomainBuilder: Sendable {
         let child = writer.machineFrame(run.first(level: level - 1) &+ index)
         writer.store(child << 12 | Self.tableBits, parent, slot: number & 511)
       }
-    }
-  }
-
-  /// All zero but for the upcall masks. The clock's fields are the time keeper's.
-  private func prepareSharedInfo(_ domain: Domain) {
-    // struct shared_info begins with vcpu_info[32], 64 bytes each; evtchn_upcall_mask is their second byte.
-    let base = domain.sharedInfoFrame << 12
-    domain.memory.zero(base, count: 4096)
-    for index in 0..<UInt64(32) { domain.memory.store(UInt8(1), at: base &+ index &* 64 &+ 1) }
-    for vcpu in domain.vcpus where vcpu.id < 32 {
-      vcpu.vcpuInfo = base &+ UInt64(vcpu.id) &* 64
-      vcpu.vcpuInfoPlaced = false
     }
   }
 

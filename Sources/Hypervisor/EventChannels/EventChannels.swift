@@ -9,7 +9,7 @@ public final class EventChannels {
   /// Ports that the two-level form can name.
   public static let limit: UInt32 = 4096
   /// The table grows by this many ports; those beyond it are refused as out of range.
-  static let bucket = 128
+  static let bucket = 64
 
   /// EVTCHNSTAT_*.
   public enum State: UInt8, Codable, Sendable {

@@ -62,7 +62,8 @@ enum GrantTableHypercall {
     let reference = try read(v, address &+ 12, UInt32.self)
     let id = try read(v, address &+ 16, UInt16.self)
     var status = GrantStatus.badDomain
-    if isSelf(domain, id) {
+    // DOMID_SELF is no name for a granting domain.
+    if id == domain.id.rawValue {
       status = domain.grants.address(of: reference) == nil ? .badReference : .generalError
     } else if id == DomainID.control.rawValue {
       status = .badReference

@@ -79,6 +79,8 @@ extension Domain {
       return reflect(v, 6, errorCode: nil, from: context)
     }
     bounce(v, to: callback.address, masks: callback.masksEvents, errorCode: nil, from: context, "a system call")
+    // Unlike in an exception's handler, ID is clear here.
+    cpu.pointee.rflags &= ~Flag.id
   }
 
   /// SYSENTER: nothing of the caller is known but its registers.

@@ -59,7 +59,7 @@ struct GrantTableTests {
 
   @Test func mapRefusals() {
     _ = h.domain.grants.grow(to: 1)
-    for (reference, domain, status) in [(5, 0x7FF0, -1), (100_000, 0x7FF0, -3), (5, 44, -2)] as [(UInt32, UInt16, Int16)] {
+    for (reference, domain, status) in [(5, 1, -1), (100_000, 1, -3), (5, 0x7FF0, -2), (5, 44, -2)] as [(UInt32, UInt16, Int16)] {
       h.put(reference, 12)
       h.put(domain, 16)
       #expect(operation(0) == 0)
