@@ -75,6 +75,15 @@ extension PVMachine {
       throw MachineError(status: 65, message: "\(options.kernel): \(error)")
     }
     domain.updateTime(v)
+    if let path = options.hypercallTracePath {
+      guard let trace = HypercallTrace(path: path, cyclesPerSecond: options.cyclesPerSecond) else {
+        throw MachineError(status: 66, message: "\(path): the trace cannot be written")
+      }
+      self.trace = trace
+      domain.hypercallTrace = { v, number, arguments, result in
+        trace.record(number, arguments, cycle: v.vcpu.now, vcpu: v.id, result: result)
+      }
+    }
     try connectBackEnds(start, storePort: storePort, consolePort: consolePort, say: say)
     if let timeout = options.timeout {
       let mailbox = self.mailbox

@@ -19,6 +19,7 @@ public final class PVMachine {
   var idleCycles: UInt64 = 0
   var statistics = Statistics()
   var devices: MachineDevices!
+  var trace: HypercallTrace?
   let publishedClock = PublishedClock()
   let startedAt = monotonicNanoseconds()
   let processorTimeAtStart = processorNanoseconds()

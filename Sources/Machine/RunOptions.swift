@@ -28,6 +28,8 @@ public struct RunOptions: Sendable {
   public var interfaces: [NetworkSpecification] = []
   /// pcap file for the first interface's packets.
   public var capturePath: String?
+  /// `--trace hypercalls=`.
+  public var hypercallTracePath: String?
   /// `--console`.
   public var console = "stdio"
   public var quiet = false

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CHost
 import Machine
 
 #if canImport(Glibc)
@@ -12,6 +13,8 @@ struct Paravane: ParsableCommand {
     version: paravaneVersion, subcommands: [Run.self])
 
   static func main() {
+    ph_install_crash_handler()
+    ph_block_signals()
     do {
       var command = try parseAsRoot()
       try command.run()

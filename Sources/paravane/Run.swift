@@ -1,4 +1,5 @@
 import ArgumentParser
+import CHost
 import Configuration
 import Foundation
 import Machine
@@ -33,16 +34,31 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("Write statistics as JSON to a file at the end.", valueName: "path")) var stats: String?
   @Flag(help: "Put a digest of the final state into the statistics.") var digest = false
   @Option(help: ArgumentHelp("Give up after this much real time.", valueName: "seconds")) var timeout: Double?
+  @Option(
+    help: ArgumentHelp("Write a trace: hypercalls=FILE, as Chrome's trace JSON.", valueName: "category=file")) var trace: String?
   @Flag(name: .shortAndLong, help: "Say less on standard error.") var quiet = false
   @Flag(name: .shortAndLong, help: "Say more on standard error.") var verbose: Int
 
+  @OptionGroup(visibility: .hidden) var later: LaterOptions
+
   func run() throws {
+    try later.refuse()
     let options = try makeOptions()
     var status: Int32
     repeat {
       status = try runMachine(options)
     } while status == 4 && options.restartOnReboot
     throw ExitCode(status)
+  }
+
+  /// SIGINT and SIGTERM enter the machine through its mailbox.
+  private func startSignalThread(_ mailbox: Mailbox) {
+    Thread.detachNewThread {
+      while true {
+        let number = ph_wait_for_signal()
+        if number > 0 { mailbox.post(.signal(number)) }
+      }
+    }
   }
 
   private func runMachine(_ options: RunOptions) throws -> Int32 {
@@ -52,6 +68,7 @@ struct Run: ParsableCommand {
     } catch let error as MachineError {
       throw Failure(status: error.status, message: error.message)
     }
+    startSignalThread(machine.mailbox)
     let outcome = machine.run()
     if let report = outcome.report { FileHandle.standardError.write(Data(report.utf8)) }
     return outcome.status
@@ -118,6 +135,15 @@ struct Run: ParsableCommand {
     options.timeout = timeout
     options.restartOnReboot = try file?.string("on_reboot") == "restart"
     options.quiet = quiet
+    if let trace {
+      let parts = trace.split(separator: "=", maxSplits: 1).map(String.init)
+      guard parts.count == 2, !parts[1].isEmpty else { throw Failure.usage("--trace '\(trace)': say hypercalls=FILE") }
+      for category in parts[0].split(separator: ",") where category != "hypercalls" {
+        let known = ["exits", "interrupts", "block", "net", "store", "instructions"]
+        throw Failure.usage("--trace \(category) \(known.contains(String(category)) ? "is not available yet" : "is no category"): say hypercalls=FILE")
+      }
+      options.hypercallTracePath = parts[1]
+    }
     options.verbose = verbose
     if let text = try uuid ?? file?.string("uuid") {
       guard let parsed = UUID(uuidString: text) else { throw Failure.usage("uuid '\(text)' is no UUID") }
