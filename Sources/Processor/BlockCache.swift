@@ -182,6 +182,7 @@ final class BlockCache {
         break
       }
     }
+    fuse(ops, count)
     terminate(ops + count, offset: offset, ordinal: count, ended: ended)
     let key = address | UInt64(mode) << 56
     block.initialize(
@@ -230,6 +231,7 @@ final class BlockCache {
   func cut(_ block: UnsafeMutablePointer<pv_block>, to count: Int) -> UnsafeMutablePointer<pv_block> {
     guard block != single, count < Int(block.pointee.count) else { return block }
     singleOperations.update(from: block.pointee.ops, count: count)
+    singleOperations[count - 1].unfuse()
     var terminator = pv_op.blank
     terminator.handler = leaveHere
     terminator.offset = block.pointee.ops[count].offset

@@ -336,3 +336,57 @@ import Testing
     #expect(s.cpu.rax & 0xFF == 0xFF)
   }
 }
+
+/// Fused comparisons and branches against the same pair run one by one.
+@Suite struct IntegerFusionTests {
+  @Test func fusedPairsBranchAsTheirPartsDo() throws {
+    let values: [UInt64] = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 1 << 63, ~0, (1 << 63) - 1, 0x1_0000_0000]
+    // Comparison bytes; [rsi] holds RBX too.
+    let compares: [[UInt8]] = [
+      [0x38, 0xD8], [0x3C, 0x80], [0x66, 0x39, 0xD8], [0x66, 0x83, 0xF8, 0xFF], [0x39, 0xD8], [0x83, 0xF8, 1], [0x48, 0x39, 0xD8],
+      [0x48, 0x83, 0xF8, 0xFF], [0x80, 0x3E, 0x80], [0x83, 0x3E, 1], [0x48, 0x83, 0x3E, 0xFF], [0x3B, 6], [0x48, 0x3B, 6],
+      [0x84, 0xD8], [0xA8, 0x80], [0xF6, 6, 0x80], [0x85, 0xD8], [0xA9, 0xFF, 0, 0, 0x80], [0x48, 0x85, 0xC0], [0x83, 0xE8, 1],
+      [0x48, 0x83, 0xE8, 1], [0x83, 0xC0, 1], [0x48, 0x83, 0xC0, 1], [0x83, 0xE0, 0x80], [0x21, 0xD8],
+    ]
+    var wrong = 0
+    for compare in compares {
+      for code in 0..<16 as Range<UInt8> {
+        // compare; jcc +2; mov cl, 1; syscall
+        let machine = try TestMachine(compare + [0x70 | code, 2, 0xB1, 1, 0x0F, 5])
+        for a in values {
+          for b in values.prefix(code % 2 == 0 ? 13 : 5) {
+            var results: [[UInt64]] = []
+            for stepped in [false, true] {
+              let cpu = machine.cpu
+              cpu.pointee.rip = TestMachine.code
+              cpu.rax = a
+              cpu.rbx = b
+              cpu.rcx = 0
+              cpu.rsi = TestMachine.data
+              machine.memory.store(b, at: TestMachine.data)
+              cpu.rflags = 2
+              let start = machine.vcpu.now
+              if stepped {
+                while machine.vcpu.run(until: machine.vcpu.now + 1) == .deadline {}
+              } else {
+                #expect(machine.vcpu.run(until: start + 100) == .syscall)
+              }
+              results.append([cpu.rax, cpu.rcx, cpu.rflags, machine.vcpu.now - start])
+            }
+            if results[0] != results[1] { wrong += 1 }
+          }
+        }
+      }
+    }
+    #expect(wrong == 0)
+  }
+
+  @Test func aFaultingComparisonIsItsOwnFault() throws {
+    // inc ecx; cmp [rsi], 0; jz
+    let machine = try TestMachine([0xFF, 0xC1, 0x83, 0x3E, 0, 0x74, 0, 0x0F, 5])
+    machine.cpu.rsi = 0x4000_0000
+    #expect(machine.vcpu.run(until: 100) == .exception(vector: 14, errorCode: 4))
+    #expect(machine.cpu.pointee.rip == TestMachine.code + 2)
+    #expect(machine.vcpu.now == 1)
+  }
+}

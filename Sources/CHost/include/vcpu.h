@@ -28,6 +28,9 @@ enum {
   PV_OP_REP = 32,           // F3
   PV_OP_REPNE = 64,         // F2
   PV_OP_CODE64 = 128,       // decoded in 64-bit mode (else compatibility mode)
+  PV_OP_FUSED = 256,        // runs the conditional branch behind it too; its own handler is in `data`
+  PV_OP_FUSIBLE = 512,      // a comparison that can be; `src3` is its kind
+  PV_OP_CONDITIONAL = 1024, // a conditional branch, condition code in `extra`
 };
 
 /// One decoded guest instruction (64 bytes).

@@ -60,10 +60,27 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
     UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
     + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.read_tag <= UInt64(4096 - MemoryLayout<T>.size) {
-    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!.loadUnaligned(as: T.self)
+    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped.loadUnaligned(
+      as: T.self)
   }
+  return readMissed(cpu, op, linear, T.self)
+}
+
+// The slow paths are functions of their own: a local variable whose address is taken would keep the handler's call of the next one
+// from being a tail call.
+@inline(never) private func readMissed<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _: T.Type) -> T? {
   var value: T = 0
   let done = withUnsafeMutableBytes(of: &value) { readSlow(cpu, op, linear, $0.baseAddress!, MemoryLayout<T>.size) }
+  return done ? value : nil
+}
+
+@inline(never) private func writeMissed<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ value: T) -> Bool {
+  withUnsafeBytes(of: value) { writeSlow(cpu, op, linear, $0.baseAddress!, MemoryLayout<T>.size) }
+}
+
+@inline(never) private func readForWriteMissed<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _: T.Type) -> T? {
+  var value: T = 0
+  let done = withUnsafeMutableBytes(of: &value) { readForWriteSlow(cpu, op, linear, $0.baseAddress!, MemoryLayout<T>.size) }
   return done ? value : nil
 }
 
@@ -73,11 +90,11 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
     UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
     + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.write_tag <= UInt64(4096 - MemoryLayout<T>.size) {
-    UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!.storeBytes(of: value, as: T.self)
+    UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped.storeBytes(
+      of: value, as: T.self)
     return true
   }
-  var value = value
-  return withUnsafeBytes(of: &value) { writeSlow(cpu, op, linear, $0.baseAddress!, MemoryLayout<T>.size) }
+  return writeMissed(cpu, op, linear, value)
 }
 
 /// Reads a `T` that the same instruction will write (read-modify-write): faults as a write does. The `write` that follows
@@ -87,11 +104,10 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
     UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
     + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.write_tag <= UInt64(4096 - MemoryLayout<T>.size) {
-    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!.loadUnaligned(as: T.self)
+    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped.loadUnaligned(
+      as: T.self)
   }
-  var value: T = 0
-  let done = withUnsafeMutableBytes(of: &value) { readForWriteSlow(cpu, op, linear, $0.baseAddress!, MemoryLayout<T>.size) }
-  return done ? value : nil
+  return readForWriteMissed(cpu, op, linear, T.self)
 }
 
 /// Host address of `count` readable bytes: the page itself, or `buffer` filled where the operand crosses pages.
@@ -102,7 +118,7 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
     UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
     + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.read_tag <= UInt64(4096 &- count) {
-    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!
+    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped
   }
   return readSlow(cpu, op, linear, buffer, count) ? UnsafeRawPointer(buffer) : nil
 }
@@ -113,7 +129,8 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
     UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
     + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
   if linear &- entry.pointee.write_tag <= UInt64(4096 &- count) {
-    UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))!.copyMemory(from: bytes, byteCount: count)
+    UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped.copyMemory(
+      from: bytes, byteCount: count)
     return true
   }
   return writeSlow(cpu, op, linear, bytes, count)

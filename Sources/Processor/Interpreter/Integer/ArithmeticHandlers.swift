@@ -18,7 +18,9 @@ private func lowerAdd(_ i: Instruction, _ op: inout pv_op) -> Bool {
   let size = i.operands.0.size
   switch Form(i) {
   case .rr: return op.take(size, add8rr, add16rr, add32rr, add64rr)
-  case .ri: return op.take(size, add8ri, add16ri, add32ri, add64ri)
+  case .ri:
+    op.isFusible(size, .none, .none, .add32ri, .add64ri)
+    return op.take(size, add8ri, add16ri, add32ri, add64ri)
   case .rm: return op.take(size, add8rm, add16rm, add32rm, add64rm)
   case .mr: return op.take(size, add8mr, add16mr, add32mr, add64mr)
   case .mi: return op.take(size, add8mi, add16mi, add32mi, add64mi)
@@ -86,7 +88,9 @@ private func lowerSub(_ i: Instruction, _ op: inout pv_op) -> Bool {
   let size = i.operands.0.size
   switch Form(i) {
   case .rr: return op.take(size, sub8rr, sub16rr, sub32rr, sub64rr)
-  case .ri: return op.take(size, sub8ri, sub16ri, sub32ri, sub64ri)
+  case .ri:
+    op.isFusible(size, .none, .none, .sub32ri, .sub64ri)
+    return op.take(size, sub8ri, sub16ri, sub32ri, sub64ri)
   case .rm: return op.take(size, sub8rm, sub16rm, sub32rm, sub64rm)
   case .mr: return op.take(size, sub8mr, sub16mr, sub32mr, sub64mr)
   case .mi: return op.take(size, sub8mi, sub16mi, sub32mi, sub64mi)
@@ -153,11 +157,19 @@ private func lowerSbb(_ i: Instruction, _ op: inout pv_op) -> Bool {
 private func lowerCmp(_ i: Instruction, _ op: inout pv_op) -> Bool {
   let size = i.operands.0.size
   switch Form(i) {
-  case .rr: return op.take(size, cmp8rr, cmp16rr, cmp32rr, cmp64rr)
-  case .ri: return op.take(size, cmp8ri, cmp16ri, cmp32ri, cmp64ri)
-  case .rm: return op.take(size, cmp8rm, cmp16rm, cmp32rm, cmp64rm)
+  case .rr:
+    op.isFusible(size, .cmp8rr, .cmp16rr, .cmp32rr, .cmp64rr)
+    return op.take(size, cmp8rr, cmp16rr, cmp32rr, cmp64rr)
+  case .ri:
+    op.isFusible(size, .cmp8ri, .cmp16ri, .cmp32ri, .cmp64ri)
+    return op.take(size, cmp8ri, cmp16ri, cmp32ri, cmp64ri)
+  case .rm:
+    op.isFusible(size, .none, .none, .cmp32rm, .cmp64rm)
+    return op.take(size, cmp8rm, cmp16rm, cmp32rm, cmp64rm)
   case .mr: return op.take(size, cmp8mr, cmp16mr, cmp32mr, cmp64mr)
-  case .mi: return op.take(size, cmp8mi, cmp16mi, cmp32mi, cmp64mi)
+  case .mi:
+    op.isFusible(size, .cmp8mi, .none, .cmp32mi, .cmp64mi)
+    return op.take(size, cmp8mi, cmp16mi, cmp32mi, cmp64mi)
   default: return false
   }
 }

@@ -64,6 +64,7 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 func lowerBranch(_ i: Instruction, _ op: inout pv_op, _ code: UInt8, _ handler: pv_handler) -> Bool {
   op.extra = code
   if isNarrowBranch(i, op) { return op.takeLast { c, o in c.holds(o.pointee.extra) ? branchNarrow(c, o) : branchNotTaken(c, o) } }
+  op.flags |= UInt16(PV_OP_CONDITIONAL)
   return op.takeLast(handler)
 }
 

@@ -16,8 +16,12 @@ func registerLogic(_ table: inout LoweringTable) {
 private func lowerAnd(_ i: Instruction, _ op: inout pv_op) -> Bool {
   let size = i.operands.0.size
   switch Form(i) {
-  case .rr: return op.take(size, and8rr, and16rr, and32rr, and64rr)
-  case .ri: return op.take(size, and8ri, and16ri, and32ri, and64ri)
+  case .rr:
+    op.isFusible(size, .none, .none, .and32rr, .none)
+    return op.take(size, and8rr, and16rr, and32rr, and64rr)
+  case .ri:
+    op.isFusible(size, .none, .none, .and32ri, .none)
+    return op.take(size, and8ri, and16ri, and32ri, and64ri)
   case .rm: return op.take(size, and8rm, and16rm, and32rm, and64rm)
   case .mr: return op.take(size, and8mr, and16mr, and32mr, and64mr)
   case .mi: return op.take(size, and8mi, and16mi, and32mi, and64mi)
@@ -118,11 +122,17 @@ private func lowerXor(_ i: Instruction, _ op: inout pv_op) -> Bool {
 private func lowerTest(_ i: Instruction, _ op: inout pv_op) -> Bool {
   let size = i.operands.0.size
   switch Form(i) {
-  case .rr: return op.take(size, test8rr, test16rr, test32rr, test64rr)
-  case .ri: return op.take(size, test8ri, test16ri, test32ri, test64ri)
+  case .rr:
+    op.isFusible(size, .test8rr, .none, .test32rr, .test64rr)
+    return op.take(size, test8rr, test16rr, test32rr, test64rr)
+  case .ri:
+    op.isFusible(size, .test8ri, .none, .test32ri, .none)
+    return op.take(size, test8ri, test16ri, test32ri, test64ri)
   case .rm: return op.take(size, test8rm, test16rm, test32rm, test64rm)
   case .mr: return op.take(size, test8mr, test16mr, test32mr, test64mr)
-  case .mi: return op.take(size, test8mi, test16mi, test32mi, test64mi)
+  case .mi:
+    op.isFusible(size, .test8mi, .none, .none, .none)
+    return op.take(size, test8mi, test16mi, test32mi, test64mi)
   default: return false
   }
 }
