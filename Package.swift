@@ -47,7 +47,7 @@ var targets: [Target] = [
   .executableTarget(
     name: "paravane",
     dependencies: [
-      "Machine", "Configuration", "Storage", "Hypervisor", "CHost", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      "Machine", "Configuration", "Storage", "Hypervisor", "Processor", "CHost", .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], swiftSettings: safe),
 ]
 
