@@ -50,7 +50,7 @@ extension PVMachine {
     do {
       frames = try FrameTable(memory: memory, guestPages: pages, order: options.frames)
     } catch {
-      throw MachineError(status: 69, message: "memory \(options.memory) MiB: \(error)")
+      throw MachineError(status: 69, message: "memory \(options.memory) MiB is more than this machine can model: \(error)")
     }
     vcpu = VCPU(memory: memory)
     vcpu.seed(options.seed)

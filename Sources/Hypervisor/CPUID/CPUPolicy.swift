@@ -9,11 +9,19 @@ public struct CPUPolicy: Sendable, Equatable, Codable {
     public var name: String { self == .max ? "max" : "v\(rawValue)" }
   }
 
-  public enum ParseError: Error, Equatable, Sendable {
+  public enum ParseError: Error, Equatable, Sendable, CustomStringConvertible {
     case unknownLevel(String)
     case unknownFeature(String)
     /// What follows a comma is neither +FEATURE nor -FEATURE.
     case notAToggle(String)
+
+    public var description: String {
+      switch self {
+      case .unknownLevel(let name): "'\(name)' is no level: say v1, v2, v3 or max"
+      case .unknownFeature(let name): "'\(name)' is no feature that can be chosen"
+      case .notAToggle(let text): "'\(text)' is neither +FEATURE nor -FEATURE"
+      }
+    }
   }
 
   public let level: Level
