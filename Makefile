@@ -41,6 +41,10 @@ test: packages fixtures ## run every test, fetching what they need
 	swift test
 	bash Fixtures/boot-tests.sh .build/release/paravane $(KERNELS)
 
+conformance: packages fixtures ## ask the real Xen again and hold Paravane to its answers
+	bash Fixtures/record-xen.sh --check
+	PARAVANE_ONLY=Hypervisor swift test --scratch-path .build-conformance --filter FixtureTests
+
 format: ## rewrite the sources in the house format
 	swift format -i -r Package.swift Sources Tests Benchmarks
 

@@ -21,6 +21,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 complain() { echo "record-xen: $*" >&2; exit 1; }
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  missing=
+  for package in qemu-system-x86 busybox-static cpio perl-base make lld; do
+    dpkg-query -W -f '${Status}' $package 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+  done
+  [ -z "$missing" ] || {
+    echo "installing$missing" >&2
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $missing; } >/dev/null 2>&1 ||
+      complain "these packages cannot be installed:$missing"
+  }
+fi
 for tool in apt-get dpkg qemu-system-x86_64 cpio perl make; do
   command -v $tool >/dev/null || complain "$tool is missing; apt-get install qemu-system-x86 busybox-static cpio perl make"
 done

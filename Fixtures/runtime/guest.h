@@ -129,7 +129,7 @@ static inline u64 pfn_to_mfn(u64 pfn) { return ((u64 *)start_info->mfn_list)[pfn
 static inline u64 va_to_mfn(const void *va) { return pfn_to_mfn(va_to_pfn(va)); }
 
 // --- Text (print.c) ---
-// Writes to the emergency console and, in a domain that has one, to the console ring.
+// Writes to the console ring, or to the emergency console in a domain that has none.
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void shut_down(u32 reason);
 // The number after `name` ("count=") on the command line, or `otherwise`.

@@ -26,8 +26,10 @@ struct console_ring {
   volatile u32 in_cons, in_prod, out_cons, out_prod;
 };
 
+// A domain 0 has no ring: its text goes to the emergency console, which a domU is refused.
+static bool has_ring(void) { return !(start_info->flags & SIF_INITDOMAIN) && start_info->console_mfn; }
+
 static void ring_write(const char *text, u32 n) {
-  if ((start_info->flags & SIF_INITDOMAIN) || !start_info->console_mfn) return;
   struct console_ring *ring = mfn_to_va(start_info->console_mfn);
   u32 port = start_info->console_evtchn;
   u32 tries = 0;
@@ -52,8 +54,10 @@ static char line[512];
 static u32 line_length;
 
 static void flush(void) {
-  hypercall(console_io, 0, line_length, line);
-  ring_write(line, line_length);
+  if (has_ring())
+    ring_write(line, line_length);
+  else
+    hypercall(console_io, 0, line_length, line);
   line_length = 0;
 }
 
