@@ -104,7 +104,7 @@
       guard Self.hostHasAll else { return }
       // A longer run: PARAVANE_SILICON_COUNT=1000000 PARAVANE_SILICON_SEED=7.
       let environment = ProcessInfo.processInfo.environment
-      let count = environment["PARAVANE_SILICON_COUNT"].flatMap { Int($0) } ?? 12_000
+      let count = environment["PARAVANE_SILICON_COUNT"].flatMap { Int($0) } ?? 8_000
       let seed = environment["PARAVANE_SILICON_SEED"].flatMap { UInt64($0) } ?? 88_172_645_463_325_252
       var g = Generator(state: seed)
       let raw = mmap(

@@ -2,7 +2,7 @@ import CHost
 import X86
 
 // BCD adjustment, 32-bit modes only. The flags that the manuals leave undefined: OF 0 everywhere; AAA and AAS set SF, ZF and PF
-// from AL as AAM and AAD do; AAM and AAD clear CF and AF.
+// from AL as AAM does; AAM clears CF and AF; AAD's flags are those of its addition. As on silicon.
 
 func registerDecimalAdjust(_ table: inout LoweringTable) {
   func only32(_ name: String, _ handler: @escaping pv_handler) {
@@ -35,9 +35,11 @@ func registerDecimalAdjust(_ table: inout LoweringTable) {
     return next(cpu, op)
   }
   only32("aad") { cpu, op in
-    let low = cpu.get(0, UInt8.self) &+ cpu.get(1, UInt8.self) &* UInt8(truncatingIfNeeded: op.pointee.imm)
-    cpu.set(0, UInt16(low))
-    cpu.setLogicFlags(low)
+    let low = cpu.get(0, UInt8.self)
+    let tens = cpu.get(1, UInt8.self) &* UInt8(truncatingIfNeeded: op.pointee.imm)
+    let sum = low &+ tens
+    cpu.set(0, UInt16(sum))
+    cpu.setAddFlags(low, tens, sum)
     return next(cpu, op)
   }
 }
