@@ -124,7 +124,7 @@ extension CPUPolicy {
     case 0x4000_0003:
       switch subleaf {
       // The counter is never emulated, reliable, and RDTSCP is native.
-      case 0: return (6, 2, kilohertz, 1)
+      case 0: return (6, 0, kilohertz, 1)
       case 1: return (0, 0, context.scale.multiplier, UInt32(bitPattern: Int32(context.scale.shift)))
       case 2: return (kilohertz, 0, 0, 0)
       default: return (0, 0, 0, 0)

@@ -40,8 +40,12 @@ enum EventChannelHypercall {
       try events.isSelf(read(0, UInt16.self))
       events.reset()
     case 11:
-      // The FIFO form: refused, so the guest stays on the two-level form.
-      _ = try read(0, UInt64.self)
+      // The FIFO form: refused, so the guest stays on the two-level form; but a bad request is told so. The control block
+      // has 72 bytes.
+      let frame = try read(0, UInt64.self)
+      let offset = try read(8, UInt32.self)
+      guard try read(12, UInt32.self) < UInt32(domain.vcpus.count) else { throw .noEntry }
+      guard offset & 7 == 0, offset <= 4096 - 72, domain.frames.mayWrite(frame) else { throw .invalid }
       throw .noSys
     case 12:
       _ = try read(0, UInt64.self)

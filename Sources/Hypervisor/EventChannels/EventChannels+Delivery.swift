@@ -55,7 +55,7 @@ extension EventChannels {
 
   /// EVTCHNOP_unmask: clears the mask bit; an event that was pending is delivered.
   func unmask(_ port: UInt32) throws(XenError) {
-    guard let domain, isValid(port), ports[Int(port)].state != .closed else { throw .invalid }
+    guard let domain, isValid(port) else { throw .invalid }
     let bit = UInt64(1) << UInt64(port & 63)
     let address = maskWord(domain, port)
     let word = domain.memory.load(address, as: UInt64.self) ?? 0

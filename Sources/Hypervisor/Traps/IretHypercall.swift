@@ -55,7 +55,7 @@ enum IretHypercall {
       code = cs & 0xFFFC == 0 ? nil : descriptor?.codeRegister(selector: cs)
       mode = descriptor?.codeMode ?? 0
     }
-    let context = InterruptedContext(rip: rip, cs: cs, rflags: rflags | Flag.rf, rsp: rsp, ss: ss)
+    let context = InterruptedContext(rip: rip, cs: cs, rflags: rflags, rsp: rsp, ss: ss)
     guard let code else { return domain.reflect(v, 13, errorCode: UInt32(cs & ~3), from: context) }
     let stack: pv_segment?
     if ss == FlatSegments.stackSelector {

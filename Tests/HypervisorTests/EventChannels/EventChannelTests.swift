@@ -143,7 +143,7 @@ struct EventChannelTests {
   }
 
   @Test func refusals() {
-    for (op, port, result) in [(3, 0, -22), (9, 0, 0), (4, 0, -22), (4, 5, -22), (4, 4096, -22), (3, 5, -22), (9, 5, -22)]
+    for (op, port, result) in [(3, 0, -22), (9, 0, 0), (4, 0, -22), (4, 5, -22), (4, 4096, -22), (3, 5, -22), (9, 5, 0), (9, 64, -22)]
       as [(UInt64, UInt32, Int64)]
     {
       h.put(port)
@@ -166,9 +166,16 @@ struct EventChannelTests {
     h.put(UInt32(60), 4)
     #expect(operation(5) == 0)
     #expect(h.get(8, UInt32.self) == 0)
-    h.put(UInt32(4000), 4)
+    h.put(UInt32(64), 4)
     #expect(operation(5) == -22)
+    h.put(UInt64(20), 0)
+    h.put(UInt32(12), 8)
+    h.put(UInt32(0), 12)
+    #expect(operation(11) == -22)
+    h.put(UInt32(8), 8)
     #expect(operation(11) == -38)
+    h.put(UInt32(2), 12)
+    #expect(operation(11) == -2)
     #expect(operation(12) == -95)
     #expect(operation(14) == -1)
     #expect(operation(15) == -38)

@@ -94,10 +94,10 @@ struct BounceTests {
     h.v.upcallMask = 0
     h.enterUser()
     h.cpu.pointee.rip = 0x5002
-    h.cpu.rflags = 0x3606
+    h.cpu.rflags = 0x20_3606
     h.domain.handle(.syscall, h.v)
     expectHandler()
-    let expected: [UInt64] = [0x5002, 0x3606, 0x5002, 0xE033, 0x606, EventsHarness.userStackTop, 0xE02B]
+    let expected: [UInt64] = [0x5002, 0x20_3606, 0x5002, 0xE033, 0x20_0606, EventsHarness.userStackTop, 0xE02B]
     #expect((0..<7).map { h.frame($0) } == expected)
     #expect(h.v.upcallMask == 1)
     #expect(h.cpu.rflags == 0x606)

@@ -88,7 +88,7 @@ struct IretTests {
     #expect(h.frame(2) == errorCode)
     #expect(h.frame(3) == rip)
     #expect(h.frame(4) == savedCS)
-    #expect(h.frame(5) == 0x10202)
+    #expect(h.frame(5) == 0x202)
     #expect(h.frame(6) == EventsHarness.userStackTop)
     #expect(h.frame(7) == ss | 3)
     let toUser = cs & 3 == 3
