@@ -44,6 +44,8 @@ var targets: [Target] = [
       "Hypervisor", "Xenstore", "BackEnds", "Storage", "HostLinks", "Configuration", "Processor", "GuestMemory",
       "Devices", "X86", "CCrypto", .product(name: "Logging", package: "swift-log"),
     ], swiftSettings: safe),
+  .target(name: "Silicon", dependencies: ["Processor", "GuestMemory", "X86", "CHost"], swiftSettings: hot),
+  .executableTarget(name: "paravane-fuzz", dependencies: ["Silicon", "X86"], swiftSettings: safe),
   .executableTarget(
     name: "paravane",
     dependencies: [

@@ -1,0 +1,53 @@
+import Foundation
+import Silicon
+
+/// `paravane-fuzz silicon …`: holds the interpreter against the host's processor.
+@main
+struct Main {
+  static func main() {
+    var arguments = Array(CommandLine.arguments.dropFirst())
+    guard !arguments.isEmpty else { usage() }
+    let target = arguments.removeFirst()
+    let options = Options(arguments)
+    switch target {
+    case "silicon": exit(SiliconCommand(options: options).run())
+    default: usage()
+    }
+  }
+
+  static func usage() -> Never {
+    let text = """
+      usage: paravane-fuzz silicon [--seed N] [--count N] [--only MNEMONIC[,MNEMONIC…]] [--jobs N] [--first N] [--strict] [--samples N]
+      """
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+    exit(64)
+  }
+}
+
+/// `--name value` pairs; a name without a value is "".
+struct Options {
+  private var values: [String: String] = [:]
+
+  init(_ arguments: [String]) {
+    var index = 0
+    while index < arguments.count {
+      let name = arguments[index]
+      index += 1
+      guard name.hasPrefix("--") else { Main.usage() }
+      if index < arguments.count, !arguments[index].hasPrefix("--") {
+        values[String(name.dropFirst(2))] = arguments[index]
+        index += 1
+      } else {
+        values[String(name.dropFirst(2))] = ""
+      }
+    }
+  }
+
+  func number(_ name: String, _ standard: UInt64) -> UInt64 {
+    guard let text = values[name] else { return standard }
+    guard let value = UInt64(text) else { Main.usage() }
+    return value
+  }
+  func text(_ name: String) -> String? { values[name] }
+  func has(_ name: String) -> Bool { values[name] != nil }
+}
