@@ -176,5 +176,15 @@ struct pv_vcpu {
   uint64_t scratch[8] __attribute__((aligned(16))); // a memory operand's bytes, where a register's address is wanted
 };
 
+/// Where handlers find what they name by byte offset.
+enum {
+  PV_AT_ZERO = offsetof(struct pv_vcpu, zero),
+  PV_AT_BLOCK_RIP = offsetof(struct pv_vcpu, block_rip),
+  PV_AT_SEGMENTS = offsetof(struct pv_vcpu, seg),
+  PV_AT_X87 = offsetof(struct pv_vcpu, x87),
+  PV_AT_YMM = offsetof(struct pv_vcpu, ymm),
+  PV_AT_SCRATCH = offsetof(struct pv_vcpu, scratch),
+};
+
 #pragma clang assume_nonnull end
 #endif

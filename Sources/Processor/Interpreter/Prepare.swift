@@ -3,12 +3,13 @@ import X86
 
 /// Byte offsets into pv_vcpu that operations name registers by.
 enum StateOffset {
-  static let zero = UInt16(MemoryLayout<pv_vcpu>.offset(of: \.zero)!)
-  static let blockRIP = UInt16(MemoryLayout<pv_vcpu>.offset(of: \.block_rip)!)
-  static let segments = MemoryLayout<pv_vcpu>.offset(of: \.seg)!
-  static let x87 = MemoryLayout<pv_vcpu>.offset(of: \.x87)!
-  static let ymm = MemoryLayout<pv_vcpu>.offset(of: \.ymm)!
-  static let scratch = UInt16(MemoryLayout<pv_vcpu>.offset(of: \.scratch)!)
+  // Computed from C's constants: a stored one would be initialized lazily, and so checked at every use.
+  @inline(__always) static var zero: UInt16 { UInt16(truncatingIfNeeded: PV_AT_ZERO) }
+  @inline(__always) static var blockRIP: UInt16 { UInt16(truncatingIfNeeded: PV_AT_BLOCK_RIP) }
+  @inline(__always) static var segments: Int { PV_AT_SEGMENTS }
+  @inline(__always) static var x87: Int { PV_AT_X87 }
+  @inline(__always) static var ymm: Int { PV_AT_YMM }
+  @inline(__always) static var scratch: UInt16 { UInt16(truncatingIfNeeded: PV_AT_SCRATCH) }
   static func general(_ register: Int) -> UInt16 { UInt16(register * 8) }
   static func vector(_ register: Int) -> UInt16 { UInt16(ymm + register * 32) }
   static func mmx(_ register: Int) -> UInt16 { UInt16(x87 + register * 16) }

@@ -29,14 +29,14 @@ private func move256(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 private func load16(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, readySSE) else { return vectorSlow(cpu, op, readySSE) }
-  guard let p = vectorOperand(cpu, op, 16) else { return raise(cpu, op) }
+  guard let p = operandHit(cpu, op, 16) else { return loadSlow(cpu, op, 16, 16) }
   cpu.address(op.pointee.dst).storeBytes(of: p.loadUnaligned(as: V128.self), as: V128.self)
   return next(cpu, op)
 }
 
 private func load128(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, readyAVX) else { return vectorSlow(cpu, op, readyAVX) }
-  guard let p = vectorOperand(cpu, op, 16) else { return raise(cpu, op) }
+  guard let p = operandHit(cpu, op, 16) else { return loadSlow(cpu, op, 16, 32) }
   cpu.address(op.pointee.dst).storeBytes(of: p.loadUnaligned(as: V128.self), as: V128.self)
   clearUpper(cpu.address(op.pointee.dst))
   return next(cpu, op)
@@ -44,7 +44,7 @@ private func load128(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 private func load256(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, readyAVX) else { return vectorSlow(cpu, op, readyAVX) }
-  guard let p = vectorOperand(cpu, op, 32) else { return raise(cpu, op) }
+  guard let p = operandHit(cpu, op, 32) else { return loadSlow(cpu, op, 32, 32) }
   cpu.address(op.pointee.dst).storeBytes(of: p.loadUnaligned(as: V256.self), as: V256.self)
   return next(cpu, op)
 }
@@ -52,22 +52,36 @@ private func load256(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func store16(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
   let linear = cpu.effectiveAddress(op)
-  guard linear & UInt64(op.pointee.extra >> 3) == 0 else {
-    misaligned(cpu)
-    return raise(cpu, op)
-  }
-  guard writeBytes(cpu, op, linear, cpu.address(op.pointee.src), 16) else { return raise(cpu, op) }
+  guard isAligned(op, linear), let p = writeHit(cpu, linear, 16) else { return storeSlow(cpu, op, 0, 16) }
+  p.storeBytes(of: cpu.address(op.pointee.src).loadUnaligned(as: V128.self), as: V128.self)
   return next(cpu, op)
 }
 
 private func store32(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, readyAVX) else { return vectorSlow(cpu, op, readyAVX) }
   let linear = cpu.effectiveAddress(op)
-  guard linear & UInt64(op.pointee.extra >> 3) == 0 else {
+  guard isAligned(op, linear), let p = writeHit(cpu, linear, 32) else { return storeSlow(cpu, op, 0, 32) }
+  p.storeBytes(of: cpu.address(op.pointee.src).loadUnaligned(as: V256.self), as: V256.self)
+  return next(cpu, op)
+}
+
+/// Loads `count` bytes, extended with zeros to `width`.
+@inline(never) private func loadSlow(_ cpu: CPU, _ op: Operation, _ count: Int, _ width: Int) -> Operation? {
+  guard let p = vectorOperand(cpu, op, count) else { return raise(cpu, op) }
+  var value = V256()
+  withUnsafeMutableBytes(of: &value) { $0.baseAddress!.copyMemory(from: p, byteCount: count) }
+  withUnsafeBytes(of: &value) { cpu.address(op.pointee.dst).copyMemory(from: $0.baseAddress!, byteCount: width) }
+  return next(cpu, op)
+}
+
+/// Stores `count` bytes of a register from `offset` on.
+@inline(never) private func storeSlow(_ cpu: CPU, _ op: Operation, _ offset: UInt16, _ count: Int) -> Operation? {
+  let linear = cpu.effectiveAddress(op)
+  guard isAligned(op, linear) else {
     misaligned(cpu)
     return raise(cpu, op)
   }
-  guard writeBytes(cpu, op, linear, cpu.address(op.pointee.src), 32) else { return raise(cpu, op) }
+  guard writeBytes(cpu, op, linear, cpu.address(op.pointee.src + offset), count) else { return raise(cpu, op) }
   return next(cpu, op)
 }
 
@@ -97,7 +111,10 @@ private func lowerMove(_ instruction: Instruction, _ op: inout pv_op, aligned: B
 /// Loads `T` into the low element and clears the rest of the register (legacy: of its XMM part).
 @inline(__always) private func loadScalar<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _: T.Type) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
-  guard let value = read(cpu, op, cpu.effectiveAddress(op), T.self) else { return raise(cpu, op) }
+  guard let p = readHit(cpu, cpu.effectiveAddress(op), MemoryLayout<T>.size) else {
+    return loadSlow(cpu, op, MemoryLayout<T>.size, op.pointee.extra & readyAVX != 0 ? 32 : 16)
+  }
+  let value = p.loadUnaligned(as: T.self)
   let d = cpu.address(op.pointee.dst)
   d.storeBytes(of: V128(UInt64(truncatingIfNeeded: value), 0), as: V128.self)
   if op.pointee.extra & readyAVX != 0 { clearUpper(d) }
@@ -107,8 +124,10 @@ private func lowerMove(_ instruction: Instruction, _ op: inout pv_op, aligned: B
 /// Stores the low `T` of a register.
 @inline(__always) private func storeScalar<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _: T.Type) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
-  let value = cpu.get(op.pointee.src, T.self)
-  guard write(cpu, op, cpu.effectiveAddress(op), value) else { return raise(cpu, op) }
+  guard let p = writeHit(cpu, cpu.effectiveAddress(op), MemoryLayout<T>.size) else {
+    return storeSlow(cpu, op, 0, MemoryLayout<T>.size)
+  }
+  p.storeBytes(of: cpu.get(op.pointee.src, T.self), as: T.self)
   return next(cpu, op)
 }
 
@@ -203,8 +222,8 @@ private let highToLow: Kernel = { d, a, b, _, _ in
 /// Stores of a register's upper half.
 private func storeHigh(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
-  let value = cpu.get(op.pointee.src + 8, UInt64.self)
-  guard write(cpu, op, cpu.effectiveAddress(op), value) else { return raise(cpu, op) }
+  guard let p = writeHit(cpu, cpu.effectiveAddress(op), 8) else { return storeSlow(cpu, op, 8, 8) }
+  p.storeBytes(of: cpu.get(op.pointee.src + 8, UInt64.self), as: UInt64.self)
   return next(cpu, op)
 }
 

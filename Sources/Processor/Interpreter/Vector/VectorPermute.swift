@@ -7,9 +7,19 @@ import X86
   op.pointee.size != 0 ? vectorOperand(cpu, op, Int(op.pointee.size)) : UnsafeRawPointer(cpu.address(op.pointee.src2))
 }
 
+@inline(__always) private func sourceHit(_ cpu: CPU, _ op: Operation) -> UnsafeRawPointer? {
+  op.pointee.size != 0 ? operandHit(cpu, op, Int(op.pointee.size)) : UnsafeRawPointer(cpu.address(op.pointee.src2))
+}
+
 /// One kernel call that makes all 32 bytes (VEX.256 only).
 private func whole256(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, readyAVX) else { return vectorSlow(cpu, op, readyAVX) }
+  guard let b = sourceHit(cpu, op) else { return whole256Slow(cpu, op) }
+  op.kernel(cpu.address(op.pointee.dst), cpu.address(op.pointee.src), b, op.immediate, cpu)
+  return next(cpu, op)
+}
+
+@inline(never) private func whole256Slow(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard let b = source32(cpu, op) else { return raise(cpu, op) }
   op.kernel(cpu.address(op.pointee.dst), cpu.address(op.pointee.src), b, op.immediate, cpu)
   return next(cpu, op)

@@ -28,10 +28,43 @@ extension UnsafeMutablePointer where Pointee == pv_op {
   destination.storeBytes(of: V128(), toByteOffset: 16, as: V128.self)
 }
 
-/// Host address of the operation's memory operand of `count` bytes, aligned as `op.extra` asks, or nil after a fault.
+// MARK: - Memory operands
+//
+// A handler looks in the TLB itself, and everything else is left to a function that is not inlined and does the whole
+// operation: with no other way out than calls in tail position, the handler needs no frame.
+
+@inline(__always) private func entry(_ cpu: CPU, _ linear: UInt64) -> UnsafeMutablePointer<pv_tlb_entry> {
+  UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
+    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
+}
+
+/// Host address of `count` readable bytes, if the TLB has them in one page.
+@inline(__always) func readHit(_ cpu: CPU, _ linear: UInt64, _ count: Int) -> UnsafeRawPointer? {
+  let entry = entry(cpu, linear)
+  guard linear &- entry.pointee.read_tag <= UInt64(4096 &- count) else { return nil }
+  return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))
+}
+
+/// Host address of `count` writable bytes, if the TLB has them in one page.
+@inline(__always) func writeHit(_ cpu: CPU, _ linear: UInt64, _ count: Int) -> UnsafeMutableRawPointer? {
+  let entry = entry(cpu, linear)
+  guard linear &- entry.pointee.write_tag <= UInt64(4096 &- count) else { return nil }
+  return UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))
+}
+
+/// Whether an address is aligned as `op.extra` asks.
+@inline(__always) func isAligned(_ op: Operation, _ linear: UInt64) -> Bool { linear & UInt64(op.pointee.extra >> 3) == 0 }
+
+/// Host address of the operation's memory operand of `count` bytes, aligned as `op.extra` asks, if the TLB has it.
+@inline(__always) func operandHit(_ cpu: CPU, _ op: Operation, _ count: Int) -> UnsafeRawPointer? {
+  let linear = cpu.effectiveAddress(op)
+  return isAligned(op, linear) ? readHit(cpu, linear, count) : nil
+}
+
+/// Host address of the operation's memory operand of `count` bytes, or nil after a fault.
 @inline(__always) func vectorOperand(_ cpu: CPU, _ op: Operation, _ count: Int) -> UnsafeRawPointer? {
   let linear = cpu.effectiveAddress(op)
-  guard linear & UInt64(op.pointee.extra >> 3) == 0 else {
+  guard isAligned(op, linear) else {
     misaligned(cpu)
     return nil
   }
@@ -47,60 +80,79 @@ extension UnsafeMutablePointer where Pointee == pv_op {
 
 // MARK: - Shapes
 
+@inline(__always) private func compute(_ cpu: CPU, _ op: Operation, _ b: UnsafeRawPointer) {
+  op.kernel(cpu.address(op.pointee.dst), cpu.address(op.pointee.src), b, op.immediate, cpu)
+}
+
+/// The upper half comes first: a widening source is then not overwritten too early.
+@inline(__always) private func computeHalves(_ cpu: CPU, _ op: Operation, _ b: UnsafeRawPointer) {
+  let d = cpu.address(op.pointee.dst)
+  let a = cpu.address(op.pointee.src)
+  op.kernel(d + 16, a + 16, b + Int(op.pointee.src3), op.immediate, cpu)
+  op.kernel(d, a, b, op.immediate, cpu)
+}
+
 /// 16 bytes, all in registers, legacy encoding; also everything whose destination is a general register or the flags.
 func vectorRegisters(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
-  let o = op.pointee
-  op.kernel(cpu.address(o.dst), cpu.address(o.src), cpu.address(o.src2), op.immediate, cpu)
+  compute(cpu, op, cpu.address(op.pointee.src2))
   return next(cpu, op)
 }
 
 /// The same with the last source in memory.
 func vectorMemory(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  guard let b = operandHit(cpu, op, Int(op.pointee.size)) else { return vectorMemorySlow(cpu, op) }
+  compute(cpu, op, b)
+  return next(cpu, op)
+}
+
+@inline(never) private func vectorMemorySlow(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard let b = vectorOperand(cpu, op, Int(op.pointee.size)) else { return raise(cpu, op) }
-  op.kernel(cpu.address(op.pointee.dst), cpu.address(op.pointee.src), b, op.immediate, cpu)
+  compute(cpu, op, b)
   return next(cpu, op)
 }
 
 /// VEX.128: bytes 31:16 of the destination are cleared.
 func vectorRegisters128(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
-  let o = op.pointee
-  op.kernel(cpu.address(o.dst), cpu.address(o.src), cpu.address(o.src2), op.immediate, cpu)
-  clearUpper(cpu.address(o.dst))
+  compute(cpu, op, cpu.address(op.pointee.src2))
+  clearUpper(cpu.address(op.pointee.dst))
   return next(cpu, op)
 }
 
 func vectorMemory128(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
-  guard let b = vectorOperand(cpu, op, Int(op.pointee.size)) else { return raise(cpu, op) }
-  op.kernel(cpu.address(op.pointee.dst), cpu.address(op.pointee.src), b, op.immediate, cpu)
+  guard let b = operandHit(cpu, op, Int(op.pointee.size)) else { return vectorMemory128Slow(cpu, op) }
+  compute(cpu, op, b)
   clearUpper(cpu.address(op.pointee.dst))
   return next(cpu, op)
 }
 
-/// VEX.256 that treats both halves alike. The upper comes first: a widening source is then not overwritten too early.
+@inline(never) private func vectorMemory128Slow(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard let b = vectorOperand(cpu, op, Int(op.pointee.size)) else { return raise(cpu, op) }
+  compute(cpu, op, b)
+  clearUpper(cpu.address(op.pointee.dst))
+  return next(cpu, op)
+}
+
+/// VEX.256 that treats both halves alike.
 func vectorRegisters256(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
-  let o = op.pointee
-  let d = cpu.address(o.dst)
-  let a = cpu.address(o.src)
-  let b = cpu.address(o.src2)
-  let kernel = op.kernel
-  kernel(d + 16, a + 16, b + Int(o.src3), op.immediate, cpu)
-  kernel(d, a, b, op.immediate, cpu)
+  computeHalves(cpu, op, cpu.address(op.pointee.src2))
   return next(cpu, op)
 }
 
 func vectorMemory256(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard isReady(cpu, op.pointee.extra & 7) else { return vectorSlow(cpu, op, op.pointee.extra & 7) }
+  guard let b = operandHit(cpu, op, Int(op.pointee.size)) else { return vectorMemory256Slow(cpu, op) }
+  computeHalves(cpu, op, b)
+  return next(cpu, op)
+}
+
+@inline(never) private func vectorMemory256Slow(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard let b = vectorOperand(cpu, op, Int(op.pointee.size)) else { return raise(cpu, op) }
-  let d = cpu.address(op.pointee.dst)
-  let a = cpu.address(op.pointee.src)
-  let kernel = op.kernel
-  kernel(d + 16, a + 16, b + Int(op.pointee.src3), op.immediate, cpu)
-  kernel(d, a, b, op.immediate, cpu)
+  computeHalves(cpu, op, b)
   return next(cpu, op)
 }
 

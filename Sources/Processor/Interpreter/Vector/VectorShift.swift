@@ -53,6 +53,22 @@ import X86
   d.storeBytes(of: r, as: U64.self)
 }
 
+/// Each doubleword by a count of its own, in quadwords: on a host with no such shift the compiler would go through
+/// floating-point conversions, which leave their mark in MXCSR.
+private let leftByElements: Kernel = { d, a, b, _, _ in
+  let x = a.vector(U64.self)
+  let y = b.vector(U64.self)
+  var r = U64()
+  for i in 0..<2 {
+    let lowCount = y[i] & 0xFFFF_FFFF
+    let highCount = y[i] >> 32
+    let low = lowCount < 32 ? (x[i] &<< lowCount) & 0xFFFF_FFFF : 0
+    let high = highCount < 32 ? ((x[i] >> 32) &<< highCount) << 32 : 0
+    r[i] = low | high
+  }
+  d.storeBytes(of: r, as: U64.self)
+}
+
 func registerVectorShifts(_ table: inout LoweringTable) {
   // By the second source: both halves of a YMM register take the count from the same 16 bytes.
   func add(_ name: String, _ byRegister: @escaping Kernel, _ byImmediate: @escaping Kernel) {
@@ -78,7 +94,7 @@ func registerVectorShifts(_ table: inout LoweringTable) {
   table.vector("pslldq", leftward)
   table.vector("psrldq", rightward)
   // AVX2: a count for each element.
-  table.vectorOnly("vpsllvd", VectorForm(kernel: { d, a, b, _, _ in lanes(d, a, b, U32.self) { $1 < 32 ? $0 &<< $1 : 0 } }))
+  table.vectorOnly("vpsllvd", VectorForm(kernel: leftByElements))
   table.vectorOnly("vpsllvq", VectorForm(kernel: { d, a, b, _, _ in lanes(d, a, b, U64.self) { $1 < 64 ? $0 &<< $1 : 0 } }))
   table.vectorOnly("vpsrlvd", VectorForm(kernel: { d, a, b, _, _ in lanes(d, a, b, U32.self) { $1 < 32 ? $0 &>> $1 : 0 } }))
   table.vectorOnly("vpsrlvq", VectorForm(kernel: { d, a, b, _, _ in lanes(d, a, b, U64.self) { $1 < 64 ? $0 &>> $1 : 0 } }))
