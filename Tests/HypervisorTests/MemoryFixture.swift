@@ -1,8 +1,8 @@
 import CHost
 import GuestMemory
-import Processor
 
 @testable import Hypervisor
+@testable import Processor
 
 final class SilentServices: DomainServices {
   var now: UInt64 { 0 }
@@ -81,8 +81,12 @@ final class MemoryFixture {
   @discardableResult func unprotect(_ pfn: Int) -> Int64 { map(linear(pfn), mfn(pfn) << 12 | 0x23) }
 }
 
-extension XenError {
-  static let ok: Int64 = 0
+extension VCPU {
+  /// Accesses an address as the guest does, so that the translation is held.
+  func touch(_ linear: UInt64) {
+    _ = translateData(linear, .read, stack: false)
+    _ = translateData(linear, .write, stack: false)
+  }
 }
 
 /// splitmix64.

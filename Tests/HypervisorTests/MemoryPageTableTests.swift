@@ -170,6 +170,16 @@ import Testing
     #expect(f.tables.checkInvariants() == [])
   }
 
+  @Test func whatTheHypervisorWritesNeverBecomesATable() throws {
+    let f = try MemoryFixture()
+    #expect(!f.tables.holdWritable(f.mfn(62)))
+    #expect(!f.tables.holdWritable(f.domain.sharedInfoFrame))
+    f.protect(30)
+    #expect(f.tables.holdWritable(f.mfn(30)))
+    #expect(f.ext(0, f.mfn(30)) == XenError.invalid.result)
+    #expect(f.tables.checkInvariants() == [])
+  }
+
   @Test func extendedRefusals() throws {
     let f = try MemoryFixture()
     for command: UInt64 in [14, 21, 99] { #expect(f.ext(command) == XenError.noSys.result) }
@@ -265,6 +275,7 @@ import Testing
     #expect(store(page | 0x63, 8, f.address(63, 100)) == 1)
     #expect(f.entry(63, 100) == page | 0x67 | Self.kernel)
     #expect(f.v.vcpu.translate(f.linear(100), .write) == page)
+    f.v.vcpu.touch(f.linear(100))
     // One byte: RW goes, and with it the translation.
     #expect(store(0x65, 1, f.address(63, 100)) == 1)
     #expect(f.v.vcpu.translate(f.linear(100), .write) == nil)
@@ -286,13 +297,16 @@ import Testing
   @Test func changesAreSeenByEveryVCPU() throws {
     let f = try MemoryFixture(vcpus: 2)
     let other = f.domain.vcpus[1].vcpu
+    other.touch(f.linear(20))
     #expect(other.translate(f.linear(20), .write) == f.mfn(20) << 12)
     f.protect(20)
     #expect(other.translate(f.linear(20), .write) == nil)
     #expect(f.map(f.linear(20), f.mfn(21) << 12 | 0x63) == 0)
     #expect(other.translate(f.linear(20), .write) == f.mfn(21) << 12)
+    other.touch(f.linear(22))
     #expect(other.translate(f.linear(21), .read) == f.mfn(21) << 12)
-    // The tables' own change: the second half of the address space goes.
+    // A table above changes: what went through it goes.
+    #expect(other.translate(f.linear(22), .write) == f.mfn(22) << 12)
     #expect(f.mmu(f.address(62, 0), f.mfn(63) << 12 | 0x65) == 0)
     #expect(other.translate(f.linear(22), .write) == nil)
   }

@@ -14,12 +14,13 @@ extension MemoryHypercalls {
     var result: Int64 = 0
     var at = a.a0
     while done < count {
-      guard let command: UInt32 = v.vcpu.readGuest(at), let arg1: UInt64 = v.vcpu.readGuest(at &+ 8),
-        let arg2: UInt64 = v.vcpu.readGuest(at &+ 16)
-      else {
+      var operation: (command: UInt64, arg1: UInt64, arg2: UInt64) = (0, 0, 0)
+      guard withUnsafeMutableBytes(of: &operation, { v.vcpu.readGuest(at, into: $0) }) else {
         result = XenError.fault.result
         break
       }
+      let command = UInt32(truncatingIfNeeded: operation.command)
+      let (arg1, arg2) = (operation.arg1, operation.arg2)
       result = extended(domain, v, command, arg1, arg2, isOwn: owner == .own)
       if result != 0 { break }
       done &+= 1

@@ -60,10 +60,12 @@ public enum MemoryHypercalls {
     var result: Int64 = 0
     var at = a.a0
     while done < count {
-      guard let pointer: UInt64 = v.vcpu.readGuest(at), let value: UInt64 = v.vcpu.readGuest(at &+ 8) else {
+      var request: (pointer: UInt64, value: UInt64) = (0, 0)
+      guard withUnsafeMutableBytes(of: &request, { v.vcpu.readGuest(at, into: $0) }) else {
         result = XenError.fault.result
         break
       }
+      let (pointer, value) = request
       let command = pointer & 7
       if command > 3 {
         result = XenError.noSys.result

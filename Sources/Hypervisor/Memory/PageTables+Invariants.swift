@@ -35,6 +35,7 @@ extension PageTables {
       if f.flags & FrameInfo.shared != 0 { use(mfn, .writable, "Xen") }
       if f.type.level != 0 { countTable(mfn, f.type.level, &refs, &types, &linear, &problems) }
     }
+    for mfn in held { use(mfn, .writable, "the hypervisor") }
     for v in domain?.vcpus ?? [] {
       if v.kernelTable != 0 { use(v.kernelTable, .l4, "kernel base of vCPU \(v.id)") }
       if v.userTable != 0 { use(v.userTable, .l4, "user base of vCPU \(v.id)") }

@@ -37,6 +37,9 @@ public final class PageTables: @unchecked Sendable {
   /// Frames of LDT pages in use, per vCPU and page of the table, + 1; 0 where none is.
   var ldtFrames: [[UInt64]] = []
 
+  /// Frames of `holdWritable`.
+  var held: [UInt64] = []
+
   /// What the hook for stores to page tables finds its way with.
   final class WriteHook {
     unowned(unsafe) let tables: PageTables
@@ -174,6 +177,14 @@ public final class PageTables: @unchecked Sendable {
     let result = getType(mfn, type)
     if result != 0 { putPage(mfn) }
     return result
+  }
+
+  /// Keeps a page writable for good, so that it can never become a table: what the hypervisor itself writes in the guest's
+  /// RAM (vcpu_info). False if it is not the guest's or is in use as something else.
+  public func holdWritable(_ mfn: UInt64) -> Bool {
+    guard frames.isGuestFrame(mfn), getPageAndType(mfn, .writable) == 0 else { return false }
+    held.append(mfn)
+    return true
   }
 
   func putPageAndType(_ mfn: UInt64) {

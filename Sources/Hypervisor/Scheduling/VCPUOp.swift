@@ -80,7 +80,7 @@ enum VCPUOp {
   /// that came between is lost.
   private static func registerInfo(_ domain: Domain, _ target: PVCPU, frame: UInt64, offset: UInt32) throws(XenError) {
     guard offset & 7 == 0, offset <= 4096 - UInt32(VCPUInfo.size) else { throw .noDeviceAddress }
-    guard !target.vcpuInfoPlaced, domain.frames.mayWrite(frame) else { throw .invalid }
+    guard !target.vcpuInfoPlaced, domain.pageTables.holdWritable(frame) else { throw .invalid }
     let address = frame &<< 12 &+ UInt64(offset)
     let hadOld = target.id < SharedInfo.vcpus
     if hadOld, let old = domain.memory.copyOut(target.vcpuInfo, count: Int(VCPUInfo.size)) {
