@@ -69,7 +69,7 @@ tools=/usr/lib/$(basename "$tools")
 root=$work/root
 mkdir -p "$root"/{bin,dev,proc,sys,tmp,run,etc/xen,lib,lib64,modules,guests,usr/lib} "$root"/var/{lib/xen,lib/xenstored,log/xen/console,lock}
 cp /bin/busybox "$root/bin/"
-for name in sh mount mkdir ln insmod sleep cat echo sed poweroff; do ln -s busybox "$root/bin/$name"; done
+for name in sh mount mkdir ln insmod sleep cat echo sed grep poweroff; do ln -s busybox "$root/bin/$name"; done
 cp -a "$cache/tree$tools" "$root/usr/lib/"
 rm -rf "$root$tools/boot"
 find "$cache/tree/lib" "$cache/tree/usr/lib" -name 'lib*.so*' ! -type d ! -path '*/xen-*' -exec cp -L {} "$root/lib/" \; 2>/dev/null || true
@@ -96,7 +96,7 @@ memory=64
 vcpus=2
 on_poweroff="destroy"
 on_reboot="destroy"
-on_crash="destroy"
+on_crash="preserve"
 CFG
   count=$((count + 1))
 done <<< "$list"
@@ -124,14 +124,25 @@ for config in /guests/*.cfg; do
   name=\${name%.cfg}
   xl create -q \$config 2>&1 | sed "s/^/#xl \$name: /"
   left=60
-  while [ \$left -gt 0 ] && xl list \$name >/dev/null 2>&1; do
+  crashed=
+  while [ \$left -gt 0 ] && xl list \$name >/run/state 2>/dev/null; do
+    # The fifth of the six letters of its state: crashed.
+    if grep -q ' ....c. ' /run/state; then
+      crashed=yes
+      break
+    fi
     sleep 1
     left=\$((left - 1))
   done
-  if xl list \$name >/dev/null 2>&1; then echo "#xl \$name: still running"; xl destroy \$name; fi
+  if xl list \$name >/dev/null 2>&1; then
+    [ "\$crashed" ] || echo "#xl \$name: still running"
+    sleep 1
+    xl destroy \$name
+  fi
   sleep 1
   echo "#begin \$name"
   cat /var/log/xen/console/guest-\$name.log
+  [ -z "\$crashed" ] || echo "(crashed)"
   echo "#end \$name"
 done
 echo "#all done"
