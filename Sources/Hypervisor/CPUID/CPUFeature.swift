@@ -24,8 +24,8 @@ public struct CPUFeature: Hashable, Sendable, Codable {
 
 /// The features there are, by name.
 ///
-/// Columns: name (as in /proc/cpuinfo), word, bit, the first level that has it (1...3, 4 for `max`), what it needs. Only
-/// what the processor executes is listed.
+/// Columns: name (as in /proc/cpuinfo), word, bit, the first level that has it (1...3, 4 for `max`, 5 for none: only when
+/// asked for), what it needs. Only what the processor executes is listed.
 enum CPUFeatureTable {
   static let text = """
     fpu leaf1EDX 0 1
@@ -78,8 +78,8 @@ enum CPUFeatureTable {
     rdpid leaf7ECX 22 4
     fsrm leaf7EDX 4 1
     serialize leaf7EDX 14 4
-    ibrs leaf7EDX 26 1
-    arch_capabilities leaf7EDX 29 1
+    ibrs leaf7EDX 26 5
+    arch_capabilities leaf7EDX 29 5
     xsaveopt leafD1EAX 0 3 xsave
     xsavec leafD1EAX 1 3 xsave
     xgetbv1 leafD1EAX 2 3 xsave
