@@ -239,7 +239,11 @@ struct DecoderState {
       try readMemory(addressSize, vsib: flags.contains(.vsib))
     } else {
       result.segment = override != 0xFF ? override : 3
-      if flags.contains(.destinationES) { result.segment = 0 }
+      if flags.contains(.destinationES) {
+        // An override does nothing to ES:rDI.
+        result.segment = 0
+        result.prefixes.remove(.segment)
+      }
     }
     try readOperands(row, opcode, operandSize)
     result.length = UInt8(truncatingIfNeeded: position)

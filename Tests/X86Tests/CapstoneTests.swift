@@ -10,7 +10,8 @@ import Testing
     var random = RandomBytes(seed: 0x5EED + UInt64(mode.rawValue))
     var counts: [Verdict: Int] = [:]
     var shown = 0
-    for _ in 0..<200_000 {
+    let strings = mode == .long64 ? 200_000 : 100_000
+    for _ in 0..<strings {
       random.next()
       random.bytes.withUnsafeBufferPointer { bytes in
         let (verdict, ours, theirs) = comparison.compare(bytes)
@@ -22,7 +23,7 @@ import Testing
     }
     #expect(counts[.unexplained] == nil)
     // What agrees is most of it; a decoder that rejected everything would hide behind the explained differences.
-    #expect(counts[.same] ?? 0 > 185_000)
+    #expect(counts[.same] ?? 0 > strings * 9 / 10)
     print(Self.summary("\(mode)", counts))
   }
 
@@ -37,7 +38,7 @@ import Testing
     let comparison = try #require(CapstoneComparison(.long64))
     var counts: [Verdict: Int] = [:]
     var shown = 0
-    text.bytes.withUnsafeBufferPointer { all in
+    text.bytes.prefix(1 << 20).withUnsafeBufferPointer { all in
       var at = 0
       while at < all.count {
         let bytes = UnsafeBufferPointer(rebasing: all[at..<min(at + 16, all.count)])

@@ -151,9 +151,9 @@ let generalRows = """
   loopne Jb E0 f64
   loope Jb E1 f64
   loop Jb E2 f64
-  jcxz Jb E3 f64 as2
+  jcxz Jb E3 f64 as2 i64
   jecxz Jb E3 f64 as4
-  jrcxz Jb E3 f64 as8
+  jrcxz Jb E3 f64 as8 o64
   in AL,Ib E4 iopl
   in eAX,Ib E5 iopl
   out Ib,AL E6 iopl
@@ -221,7 +221,11 @@ let generalRows = """
   prefetcht1 Mb 0F.18/2
   prefetcht2 Mb 0F.18/3
   [base]
-  nop Ev 0F.18 alt
+  nop Mv 0F.18/4 alt
+  nop Mv 0F.18/5 alt
+  nop Mv 0F.18/6 alt
+  nop Mv 0F.18/7 alt
+  nop Rv 0F.18 alt
   nop Ev 0F.19 alt
   nop Ev 0F.1A alt
   nop Ev 0F.1B alt
