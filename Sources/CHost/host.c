@@ -115,3 +115,35 @@ int ph_punch_hole(int descriptor, uint64_t offset, uint64_t count) {
   return -1;
 #endif
 }
+
+#include <sys/mman.h>
+
+int ph_map_code(size_t size, void **writable, void **executable) {
+#ifdef __linux__
+  int descriptor = memfd_create("paravane-code", MFD_CLOEXEC);
+  if (descriptor < 0) return -1;
+  if (ftruncate(descriptor, (off_t)size) != 0) {
+    close(descriptor);
+    return -1;
+  }
+  void *w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  void *x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, descriptor, 0);
+  close(descriptor);
+  if (w == MAP_FAILED || x == MAP_FAILED) {
+    if (w != MAP_FAILED) munmap(w, size);
+    if (x != MAP_FAILED) munmap(x, size);
+    return -1;
+  }
+  *writable = w;
+  *executable = x;
+  return 0;
+#else
+  (void)size, (void)writable, (void)executable;
+  return -1;
+#endif
+}
+
+void ph_unmap_code(size_t size, void *writable, void *executable) {
+  munmap(writable, size);
+  munmap(executable, size);
+}

@@ -29,6 +29,9 @@ final class BlockCache {
   private let frameCount: Int
   /// A frame got its first code.
   var frameBecameCode: ((UInt32) -> Void)?
+  /// Blocks that have host code were dropped, or everything was.
+  var translatedCodeDropped: (() -> Void)?
+  var everythingForgotten: (() -> Void)?
   /// Where one instruction that crosses pages is decoded, and where a block is cut short.
   let single: UnsafeMutablePointer<pv_block>
   private let singleOperations: Operation
@@ -52,7 +55,7 @@ final class BlockCache {
     single = .allocate(capacity: 1)
     singleOperations = .allocate(capacity: Self.maximumOperations + 2)
     single.initialize(
-      to: pv_block(key: 0, next: nil, next_in_page: nil, ops: singleOperations, count: 0, bytes: 0, valid: 0, entries: 0))
+      to: pv_block(key: 0, next: nil, next_in_page: nil, ops: singleOperations, count: 0, bytes: 0, valid: 0, entries: 0, code: nil))
   }
 
   deinit {
@@ -96,6 +99,7 @@ final class BlockCache {
     touchedFrames.removeAll(keepingCapacity: true)
     used = 0
     flushes += 1
+    everythingForgotten?()
   }
 
   /// Another writer (a device, the hypervisor) is about to change memory.
@@ -113,23 +117,28 @@ final class BlockCache {
   /// Drops a page's blocks. If one of them is running, it ends after `runningOperation`.
   func dropPage(_ frame: Int, cpu: CPU, runningOperation: Operation?) {
     var block = pages[frame]
+    var hadCode = false
     while let b = block {
       unlink(b)
       b.pointee.valid = 0
+      if b.pointee.code != nil { hadCode = true }
       block = b.pointee.next_in_page
     }
     pages[frame] = nil
     memory.codeLines[frame] = 0
+    if hadCode { translatedCodeDropped?() }
     if let op = runningOperation, let running = cpu.pointee.block, Int((running.pointee.key & ~(0xFF << 56)) >> 12) == frame {
       running.pointee.valid = 0
       var ordinal = Int(op.pointee.ordinal) + 1
       var following = op + 1
-      while ordinal < Int(running.pointee.count) {
+      // A fallback of translated code runs copies of a few operations: those behind the copies are not its own.
+      let end = cpu.pointee.native_site_end != 0 ? Int(cpu.pointee.native_site_end) : Int(running.pointee.count)
+      while ordinal < end {
         following.pointee.handler = leaveHere
         ordinal += 1
         following += 1
       }
-      following.pointee.handler = leaveHere
+      if cpu.pointee.native_site_end == 0 { following.pointee.handler = leaveHere }
     }
   }
 
@@ -188,7 +197,7 @@ final class BlockCache {
     block.initialize(
       to: pv_block(
         key: key, next: table[Self.bucket(key)], next_in_page: pages[frame], ops: ops, count: UInt32(count), bytes: UInt32(offset),
-        valid: 1, entries: 0))
+        valid: 1, entries: 0, code: nil))
     table[Self.bucket(key)] = block
     if pages[frame] == nil { touchedFrames.append(UInt32(truncatingIfNeeded: frame)) }
     pages[frame] = block
@@ -223,7 +232,7 @@ final class BlockCache {
     (singleOperations + 1).initialize(to: terminator)
     single.pointee = pv_block(
       key: address | UInt64(mode) << 56, next: nil, next_in_page: nil, ops: singleOperations, count: 1, bytes: UInt32(length), valid: 0,
-      entries: 0)
+      entries: 0, code: nil)
     return single
   }
 
@@ -241,6 +250,13 @@ final class BlockCache {
     single.pointee.ops = singleOperations
     single.pointee.count = UInt32(count)
     return single
+  }
+
+  /// Room for a translation's own operations, or nil when the arena is full.
+  func allocate(bytes: Int) -> UnsafeMutableRawPointer? {
+    guard used + bytes <= Self.arenaBytes else { return nil }
+    defer { used = (used + bytes + 63) & ~63 }
+    return arena + used
   }
 
   private enum Lowered {

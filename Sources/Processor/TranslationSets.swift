@@ -105,8 +105,29 @@ final class TranslationSets {
       }
       let fetchSlot = index & (Self.fetchSlots - 1)
       let fetch = Self.fetch(sets + set)
-      if fetch[fetchSlot].table == table { fetch[fetchSlot].tag = Self.emptyFetchTag(fetchSlot) }
+      if fetch[fetchSlot].table == table {
+        fetch[fetchSlot].tag = Self.emptyFetchTag(fetchSlot)
+        clearJumps(sets + set)
+      }
     }
+  }
+
+  @inline(__always) static func jumps(_ set: UnsafeMutablePointer<pv_tlb>) -> UnsafeMutablePointer<pv_jump_entry> {
+    (UnsafeMutableRawPointer(set) + MemoryLayout<pv_tlb>.offset(of: \.jump)!).assumingMemoryBound(to: pv_jump_entry.self)
+  }
+
+  /// Forgets where computed jumps of a set lead.
+  private func clearJumps(_ set: UnsafeMutablePointer<pv_tlb>) { Self.jumps(set).update(from: Self.jumps(empty), count: Int(PV_JUMP_SIZE)) }
+
+  /// Forgets all computed jumps: translated code went away.
+  func clearAllJumps() {
+    for set in 0..<Self.count where keys[set] != Self.unused || set == currentIndex { clearJumps(sets + set) }
+  }
+
+  /// Sets the code that empty jump slots lead to.
+  func setMissCode(_ code: UnsafeMutableRawPointer) {
+    for slot in 0..<Int(PV_JUMP_SIZE) { Self.jumps(empty)[slot] = pv_jump_entry(rip: 1 << 63, code: code) }
+    for set in 0..<Self.count { clearJumps(sets + set) }
   }
 
   /// Takes the right to write without looking from every translation of a frame: it holds code now.

@@ -24,4 +24,8 @@ int ph_lock_file(int descriptor, int exclusive);
 /// Gives a range of a file back to the file system; 0, or -1 with errno.
 int ph_punch_hole(int descriptor, uint64_t offset, uint64_t count);
 
+/// Maps one piece of memory twice: for writing and for executing, at different addresses. 0, or -1 with errno.
+int ph_map_code(size_t size, void *_Nullable *_Nonnull writable, void *_Nullable *_Nonnull executable);
+void ph_unmap_code(size_t size, void *_Nonnull writable, void *_Nonnull executable);
+
 #endif

@@ -68,7 +68,8 @@ struct pv_block {
   uint32_t count;        // operations, and cycles, in it
   uint32_t bytes;
   uint32_t valid;
-  uint32_t entries;
+  uint32_t entries;      // times the run loop found it, until it is translated
+  void *_Nullable code;  // host code of it, if it is translated
 };
 
 /// Data TLB entry. An invalid tag is 1, which no page-aligned comparison matches.
@@ -86,11 +87,18 @@ typedef struct pv_fetch_entry {
   uint32_t frame;
 } pv_fetch_entry;
 
-enum { PV_TLB_SIZE = 1024, PV_FETCH_SIZE = 256 };
+/// Where a computed jump's target is translated: linear address and host code. An empty slot's code is the miss routine.
+typedef struct pv_jump_entry {
+  uint64_t rip;
+  void *_Nullable code;
+} pv_jump_entry;
+
+enum { PV_TLB_SIZE = 1024, PV_FETCH_SIZE = 256, PV_JUMP_SIZE = 512 };
 
 typedef struct pv_tlb {
   pv_tlb_entry data[PV_TLB_SIZE];
   pv_fetch_entry fetch[PV_FETCH_SIZE];
+  pv_jump_entry jump[PV_JUMP_SIZE];
 } pv_tlb;
 
 typedef struct pv_segment {
@@ -139,6 +147,16 @@ struct pv_vcpu {
   uint64_t rip;          // linear; exact only outside a block
   uint64_t next_rip;
   uint64_t extra_cycles; // cycles that were no instruction of their own: `rep` iterations, idle time
+  // The translator's (Translator/Runtime.swift). Its code runs with the host's stack pointer at this structure.
+  uint64_t page_rip;     // linear address of the page that is running
+  uint64_t host_stack;
+  uint64_t flags_a, flags_b; // operands of the last flag setter, by `flags_kind`
+  uint32_t flags_kind;   // NativeFlags; 0: the lazy pair above is current
+  uint32_t link_slot;    // offset in the code buffer of the jump that wants linking, 0 none
+  uint64_t flags_image;  // RFLAGS for translated code to pick up
+  uint64_t native_scratch;
+  uint32_t native_enabled; // blocks leave to the run loop instead of chaining
+  uint32_t native_site_end; // operations of the running fallback, 0 outside one
   uint32_t exit;         // PV_EXIT_*
   uint32_t vector;
   uint32_t error_code;

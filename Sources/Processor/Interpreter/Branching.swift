@@ -6,7 +6,7 @@ import CHost
 /// Enters a block at a linear address.
 @inline(__always) private func enter(_ cpu: CPU, _ block: UnsafeMutablePointer<pv_block>, _ rip: UInt64) -> Operation? {
   let budget = cpu.pointee.budget &- Int64(block.pointee.count)
-  if budget < 0 { return leave(cpu, rip) }
+  if budget < 0 || cpu.pointee.native_enabled != 0 { return leave(cpu, rip) }
   cpu.pointee.budget = budget
   cpu.pointee.block_rip = rip
   cpu.pointee.block = block

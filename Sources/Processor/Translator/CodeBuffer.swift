@@ -1,0 +1,44 @@
+import CHost
+
+/// Memory for host code, mapped twice: written at one address, executed at another.
+///
+/// Invariants of the unsafe parts: both mappings live as long as the object; `position` never passes `size`; code is patched on the
+/// thread that runs it.
+final class CodeBuffer {
+  let size: Int
+  let writable: UnsafeMutablePointer<UInt8>
+  let executable: UnsafeMutableRawPointer
+  var position = 0
+
+  /// Nil where the host gives no executable memory.
+  init?(size: Int) {
+    var w: UnsafeMutableRawPointer?
+    var x: UnsafeMutableRawPointer?
+    guard ph_map_code(size, &w, &x) == 0, let w, let x else { return nil }
+    self.size = size
+    writable = w.bindMemory(to: UInt8.self, capacity: size)
+    executable = x
+  }
+
+  deinit { ph_unmap_code(size, writable, executable) }
+
+  @inline(__always) func byte(_ value: Int) {
+    writable[position] = UInt8(truncatingIfNeeded: value)
+    position += 1
+  }
+
+  func int32(_ value: Int) {
+    UnsafeMutableRawPointer(writable).storeBytes(of: Int32(truncatingIfNeeded: value), toByteOffset: position, as: Int32.self)
+    position += 4
+  }
+
+  func int64(_ value: UInt64) {
+    UnsafeMutableRawPointer(writable).storeBytes(of: value, toByteOffset: position, as: UInt64.self)
+    position += 8
+  }
+
+  /// Makes the 32-bit relative displacement at `slot` lead to `target` (both offsets in the buffer).
+  func patch(_ slot: Int, to target: Int) {
+    UnsafeMutableRawPointer(writable).storeBytes(of: Int32(truncatingIfNeeded: target - slot - 4), toByteOffset: slot, as: Int32.self)
+  }
+}
