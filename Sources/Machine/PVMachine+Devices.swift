@@ -56,7 +56,8 @@ extension PVMachine {
     devices = MachineDevices(guest: guest, hub: hub, console: console)
     domain.grants.setEntry(ref: 0, flags: 1, domid: .control, frame: start.consoleFrame)
     domain.grants.setEntry(ref: 1, flags: 1, domid: .control, frame: start.storeFrame)
-    var description = Toolstack.DomainDescription(name: options.name, uuid: uuidText(options.uuid), memoryKiB: UInt64(options.memory) * 1024)
+    var description = Toolstack.DomainDescription(
+      name: options.name, uuid: uuidText(options.uuid), memoryKiB: UInt64(options.memory) * 1024)
     description.storePort = storePort
     description.storeFrame = start.storeFrame
     description.consolePort = consolePort

@@ -11,6 +11,7 @@ extension PVMachine {
     let cpuSeconds = Double(processorNanoseconds() - processorTimeAtStart) / 1e9
     statistics.clock = options.clock.rawValue
     statistics.cpu = options.cpu
+    statistics.engine = options.engine.rawValue
     statistics.seed = options.seed
     statistics.tsc_hz = options.cyclesPerSecond
     statistics.ended = outcome.ending.rawValue
@@ -23,7 +24,8 @@ extension PVMachine {
     statistics.mips = cpuSeconds > 0 ? Double(v.vcpu.instructions) / cpuSeconds / 1e6 : 0
     let exits = domain.exits
     statistics.exits = Statistics.Exits(
-      hypercall: exits.hypercall, syscall: exits.syscall, exception: exits.exception, privileged: exits.privileged, port: exits.port, mmio: 0,
+      hypercall: exits.hypercall, syscall: exits.syscall, exception: exits.exception, privileged: exits.privileged, port: exits.port,
+      mmio: 0,
       event: exits.event)
     statistics.hypercalls = Dictionary(uniqueKeysWithValues: domain.hypercallCounts.map { ($0.name, $0.count) })
     collectDeviceStatistics()
@@ -56,7 +58,9 @@ extension PVMachine {
     withUnsafeBytes(of: s.gpr) { digest.update($0) }
     digest.update(s.rip)
     digest.update(v.vcpu.cpu.rflags)
-    for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.xcr0, s.efer, s.kernel_gs_base, s.tsc_aux, s.extra_cycles, s.random] { digest.update(value) }
+    for value in [s.cr0, s.cr2, s.cr3, s.cr4, s.xcr0, s.efer, s.kernel_gs_base, s.tsc_aux, s.extra_cycles, s.random] {
+      digest.update(value)
+    }
     withUnsafeBytes(of: s.dr) { digest.update($0) }
     withUnsafeBytes(of: s.seg) { digest.update($0) }
     withUnsafeBytes(of: s.ymm) { digest.update($0) }
@@ -64,7 +68,9 @@ extension PVMachine {
     for value in [s.mxcsr, s.x87_control_status, s.x87_top, s.x87_tags, s.mode, s.cpl] { digest.update(UInt64(value)) }
     digest.update(v.vcpu.now)
     digest.update(idleCycles)
-    for value in [v.kernelTable, v.userTable, v.kernelSP, v.inactiveGSBase, v.vcpuInfo, v.cr2, v.cr4, v.ldtBase, v.runstateArea, v.timeArea] {
+    for value in [
+      v.kernelTable, v.userTable, v.kernelSP, v.inactiveGSBase, v.vcpuInfo, v.cr2, v.cr4, v.ldtBase, v.runstateArea, v.timeArea,
+    ] {
       digest.update(value)
     }
     for value in [v.kernelMode, v.taskSwitched, v.vcpuInfoPlaced, v.blocked, v.polling, v.up] { digest.update(value ? 1 : 0) }

@@ -20,6 +20,7 @@ public struct RunOptions: Sendable {
   public var cyclesPerSecond: UInt64 = 1_000_000_000
   public var frames = FrameOrder.identity
   public var cpu = "v3"
+  public var engine = EngineChoice.interpreter
   public var statisticsPath: String?
   public var wantsDigest = false
   public var timeout: Double?
@@ -35,6 +36,11 @@ public struct RunOptions: Sendable {
   public var quiet = false
   public var verbose = 0
   public init() {}
+}
+
+/// What executes the guest's code.
+public enum EngineChoice: String, Sendable, Codable {
+  case interpreter, translator
 }
 
 /// How a run ended.

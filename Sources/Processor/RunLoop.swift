@@ -26,11 +26,15 @@ extension VCPU {
     defer { vectorStateLeave(cpu) }
     while true {
       if cpu.pointee.budget <= 0 { return .deadline }
-      if blocks.needsFlush { blocks.flush() }
+      if blocks.needsFlush || translator?.needsFlush == true { blocks.flush() }
       let step = cpu.pointee.rflags & Flag.tf != 0
       guard let found = currentBlock() else {
         cpu.pointee.fault_op = nil
         return exception()
+      }
+      if let translator, !step, runTranslated(found, translator) {
+        if let exit = classify(step: false) { return exit }
+        continue
       }
       var block = found
       let fits = step ? 1 : min(cpu.pointee.budget, Int64(block.pointee.count))
@@ -50,6 +54,60 @@ extension VCPU {
       }
       if let exit = classify(step: step) { return exit }
     }
+  }
+
+  /// Runs a block's translation, and what follows it, if it has one or is worth one now; false if the interpreter is to run it.
+  @inline(__always) private func runTranslated(_ block: UnsafeMutablePointer<pv_block>, _ translator: Translator) -> Bool {
+    guard cpu.pointee.mode == 0, cpu.pointee.budget >= Int64(block.pointee.count), block != blocks.single else {
+      pendingLink = 0
+      return false
+    }
+    if block.pointee.code == nil {
+      block.pointee.entries &+= 1
+      guard block.pointee.entries == Translator.threshold, keepingFloatingPointFlags({ translator.translate(block) }) else {
+        pendingLink = 0
+        return false
+      }
+    }
+    let code = block.pointee.code!
+    let rip = cpu.pointee.rip
+    if pendingLink != 0 {
+      translator.code.patch(Int(pendingLink), to: translator.offset(of: code))
+      pendingLink = 0
+    }
+    let slot = Int(truncatingIfNeeded: (rip ^ (rip >> 9)) & UInt64(PV_JUMP_SIZE - 1))
+    TranslationSets.jumps(cpu.pointee.tlb)[slot] = pv_jump_entry(rip: rip, code: code)
+    cpu.pointee.page_rip = rip & ~4095
+    cpu.pointee.block = block
+    cpu.pointee.exit = UInt32(PV_EXIT_NONE)
+    cpu.pointee.rflags &= ~Flag.rf
+    cpu.pointee.fault_op = nil
+    cpu.pointee.link_slot = 0
+    translator.runtime.enter(cpu, code)
+    cpu.settleFlags()
+    pendingLink = cpu.pointee.link_slot
+    return true
+  }
+
+  /// Turns the translator on; false where the host has no executable memory or is no x86-64.
+  public func enableTranslator() -> Bool {
+    #if arch(x86_64)
+      guard translator == nil else { return true }
+      guard let translator = Translator(blocks: blocks, memory: memory) else { return false }
+      self.translator = translator
+      translations.setMissCode(translator.missCode)
+      blocks.translatedCodeDropped = { [unowned self] in translations.clearAllJumps() }
+      blocks.everythingForgotten = { [unowned self] in
+        self.translator?.flush()
+        pendingLink = 0
+        translations.clearAllJumps()
+      }
+      blocks.flush()
+      cpu.pointee.native_enabled = 1
+      return true
+    #else
+      return false
+    #endif
   }
 
   /// Runs the one operation of a stepped block.
@@ -97,8 +155,10 @@ extension VCPU {
     let rip = cpu.pointee.rip
     guard let address = translateFetch(rip) else { return nil }
     if let block = blocks.find(address | UInt64(cpu.pointee.mode) << 56) { return block }
-    if let block = blocks.build(address: address, mode: cpu.pointee.mode) { return block }
-    return crossingBlock(rip, address)
+    return keepingFloatingPointFlags {
+      if let block = blocks.build(address: address, mode: cpu.pointee.mode) { return block }
+      return crossingBlock(rip, address)
+    }
   }
 
   /// One instruction that runs over the page's end: its bytes come from two translations, so it is decoded anew each time.
@@ -112,4 +172,14 @@ extension VCPU {
     }
     return blocks.buildSingle(bytes, address: address, mode: cpu.pointee.mode)
   }
+}
+
+/// Runs code of our own in the middle of the guest's: the host's floating-point flags are the guest's there, and a library that
+/// computes a capacity in floating point must not raise one.
+@inline(__always) private func keepingFloatingPointFlags<T>(_ body: () -> T) -> T {
+  #if arch(x86_64)
+    let saved = ph_get_mxcsr()
+    defer { ph_set_mxcsr(saved) }
+  #endif
+  return body()
 }

@@ -27,7 +27,13 @@ public final class VCPU: @unchecked Sendable {
   /// The state, alive as long as the object.
   public let cpu: CPU
   public let memory: MachineMemory
+  private let allocation: UnsafeMutableRawPointer
+  static let nativeStackBytes = 1 << 19
   let blocks: BlockCache
+  /// The translator, once enabled.
+  var translator: Translator?
+  /// The jump of translated code that left for what the run loop finds next, as an offset in the code buffer; 0 none.
+  var pendingLink: UInt32 = 0
   let translations: TranslationSets
 
   /// How descriptors are found: (selector) -> the 8 bytes, or nil for a #GP(selector). Where it is nil they are read at the
@@ -47,7 +53,9 @@ public final class VCPU: @unchecked Sendable {
 
   public init(memory: MachineMemory) {
     self.memory = memory
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<pv_vcpu>.size, alignment: 64)
+    // The translator's code has its stack right below the state.
+    allocation = .allocate(byteCount: Self.nativeStackBytes + MemoryLayout<pv_vcpu>.size, alignment: 64)
+    let raw = allocation + Self.nativeStackBytes
     raw.initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<pv_vcpu>.size)
     cpu = raw.bindMemory(to: pv_vcpu.self, capacity: 1)
     translations = TranslationSets(memory: memory)
@@ -58,7 +66,7 @@ public final class VCPU: @unchecked Sendable {
     memory.codeWillChange = { [unowned self] address, count in blocks.codeWillChange(address, count, cpu: cpu) }
   }
 
-  deinit { UnsafeMutableRawPointer(cpu).deallocate() }
+  deinit { allocation.deallocate() }
 
   /// The object behind a state pointer, for slow paths.
   @inline(__always) static func of(_ cpu: CPU) -> VCPU {

@@ -17,10 +17,12 @@ struct Doctor: ParsableCommand {
   func run() throws {
     var findings: [Finding] = []
     findings.append(Finding(good: true, needed: true, what: "engine: interpreter", mend: nil))
-    findings.append(Finding(good: true, needed: false, what: "processor levels: v1 v2 v3 (the interpreter serves all on any host)", mend: nil))
+    findings.append(
+      Finding(good: true, needed: false, what: "processor levels: v1 v2 v3 (the interpreter serves all on any host)", mend: nil))
     findings.append(
       Finding(
-        good: x87Available, needed: false, what: "x87 at 80 bits", mend: "this host has no 80-bit unit: x87 instructions are refused in guests"))
+        good: x87Available, needed: false, what: "x87 at 80 bits",
+        mend: "this host has no 80-bit unit: x87 instructions are refused in guests"))
     findings.append(memory())
     findings.append(tap())
     findings.append(directory())
@@ -37,7 +39,8 @@ struct Doctor: ParsableCommand {
     let line = text.split(separator: "\n").first { $0.hasPrefix("MemAvailable:") }
     let mebibytes = line.flatMap { Int($0.split(separator: " ")[1]) }.map { $0 / 1024 } ?? 0
     return Finding(
-      good: mebibytes >= 256, needed: true, what: "memory: \(mebibytes) MiB available", mend: "a Debian guest wants 256 MiB or more: free some")
+      good: mebibytes >= 256, needed: true, what: "memory: \(mebibytes) MiB available",
+      mend: "a Debian guest wants 256 MiB or more: free some")
   }
 
   private func tap() -> Finding {

@@ -8,7 +8,9 @@ struct Inspect: ParsableCommand {
   @Argument(help: "A kernel: bzImage or ELF.") var file: String
 
   func run() throws {
-    guard let data = FileManager.default.contents(atPath: file) else { throw Failure.cannotOpen("\(file): cannot be read: does the file exist?") }
+    guard let data = FileManager.default.contents(atPath: file) else {
+      throw Failure.cannotOpen("\(file): cannot be read: does the file exist?")
+    }
     let kernel: KernelImage
     do {
       kernel = try KernelImage.load([UInt8](data))

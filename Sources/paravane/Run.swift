@@ -110,14 +110,17 @@ struct Run: ParsableCommand {
     }
     switch engine {
     case "auto", "interpreter": break
-    case "translator", "lockstep": throw Failure.usage("--engine \(engine) is not available yet: say auto or interpreter")
+    case "translator": options.engine = .translator
+    case "lockstep": throw Failure.usage("--engine \(engine) is not available yet: say auto or interpreter")
     default: throw Failure.usage("--engine '\(engine)' is none of auto, interpreter")
     }
     options.kernel = try kernel ?? file?.string("kernel") ?? ""
     options.ramdisk = try ramdisk ?? file?.string("ramdisk")
     options.commandLine = try commandLine(file)
     options.memory = try memory ?? file?.number("memory").map { Int($0) } ?? 512
-    guard options.memory >= 1, options.memory <= 1 << 22 else { throw Failure.usage("memory \(options.memory): say a number of MiB, 1 or more") }
+    guard options.memory >= 1, options.memory <= 1 << 22 else {
+      throw Failure.usage("memory \(options.memory): say a number of MiB, 1 or more")
+    }
     options.vcpus = try vcpus ?? file?.number("vcpus").map { Int($0) } ?? 1
     guard options.vcpus >= 1 else { throw Failure.usage("vcpus \(options.vcpus): say 1") }
     guard options.vcpus == 1 else { throw Failure.unavailable("vcpus \(options.vcpus): guests have one virtual CPU for now") }
@@ -140,7 +143,8 @@ struct Run: ParsableCommand {
       guard parts.count == 2, !parts[1].isEmpty else { throw Failure.usage("--trace '\(trace)': say hypercalls=FILE") }
       for category in parts[0].split(separator: ",") where category != "hypercalls" {
         let known = ["exits", "interrupts", "block", "net", "store", "instructions"]
-        throw Failure.usage("--trace \(category) \(known.contains(String(category)) ? "is not available yet" : "is no category"): say hypercalls=FILE")
+        throw Failure.usage(
+          "--trace \(category) \(known.contains(String(category)) ? "is not available yet" : "is no category"): say hypercalls=FILE")
       }
       options.hypercallTracePath = parts[1]
     }
@@ -169,7 +173,8 @@ struct Run: ParsableCommand {
 
   /// Clock, seed, start time and everything that depends on them.
   private func applyClock(to options: inout RunOptions) throws {
-    let outside = !options.interfaces.isEmpty || (options.console == "stdio" && isatty(0) != 0) || options.console == "pty"
+    let outside =
+      !options.interfaces.isEmpty || (options.console == "stdio" && isatty(0) != 0) || options.console == "pty"
       || options.console.hasPrefix("unix:")
     if let clock {
       guard let mode = ClockMode(rawValue: clock) else { throw Failure.usage("--clock '\(clock)' is none of host, virtual") }
@@ -178,7 +183,9 @@ struct Run: ParsableCommand {
       options.clock = outside ? .host : .virtual
     }
     if let tscHz {
-      guard (1_000_000...100_000_000_000).contains(tscHz) else { throw Failure.usage("--tsc-hz \(tscHz): between 1000000 and 100000000000") }
+      guard (1_000_000...100_000_000_000).contains(tscHz) else {
+        throw Failure.usage("--tsc-hz \(tscHz): between 1000000 and 100000000000")
+      }
       options.cyclesPerSecond = tscHz
     }
     if let startTime {

@@ -49,7 +49,8 @@ extension CodeBuffer {
   }
 
   /// op reg, [base + index * scale + displacement].
-  func rm(_ op: Int, _ reg: Int, base: Int, index: Int? = nil, scale: Int = 0, displacement: Int = 0, size: Int, prefix: Int = 0,
+  func rm(
+    _ op: Int, _ reg: Int, base: Int, index: Int? = nil, scale: Int = 0, displacement: Int = 0, size: Int, prefix: Int = 0,
     byteRegister: Bool = false
   ) {
     if prefix != 0 { byte(prefix) }

@@ -135,7 +135,7 @@ extension Step {
     case .arithmetic(let number):
       sets = true
       if number == 2 || number == 3 { reads = true }
-      // ADC and SBB are left to the interpreter where their flags are looked at in memory.
+    // ADC and SBB are left to the interpreter where their flags are looked at in memory.
     case .test: sets = true
     case .increment, .decrement:
       setsSome = true
@@ -200,6 +200,10 @@ func markFlagUses(_ steps: inout [Step]) {
     if steps[index].setsSome && steps[index].native != nil && (steps[index].needsSave || steps[index].needsHost) {
       // It keeps some: they must be in the host's register when it runs.
       hostLooks = true
+      memoryLooks = true
+    }
+    if case .arithmetic(let number) = steps[index].native, number == 2 || number == 3, steps[index].needsSave {
+      // Left to the interpreter, which looks in memory.
       memoryLooks = true
     }
     if steps[index].reads { hostLooks = true }

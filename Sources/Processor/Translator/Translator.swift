@@ -537,7 +537,11 @@ final class Translator {
       }
       let host = value(register, Host.a)
       saveOperands(host, source)
-      if let source { code.rr(op, host, source, size: size) } else { code.groupImmediate(number, host, Int(truncatingIfNeeded: i.immediate), size: size) }
+      if let source {
+        code.rr(op, host, source, size: size)
+      } else {
+        code.groupImmediate(number, host, Int(truncatingIfNeeded: i.immediate), size: size)
+      }
       saveRest(host)
       if number != 7 && Host.of(register) == nil { writeBack(register, host, size: size) }
       hostValid = true
