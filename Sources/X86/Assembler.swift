@@ -102,13 +102,13 @@ public struct Assembler {
 
   /// Appends an instruction, in its shortest form.
   public mutating func emit(_ mnemonic: Mnemonic, _ operands: Operand..., prefixes: Instruction.Prefixes = []) throws(EncodeError) {
-    code += try Encoder.encode(Self.instruction(mnemonic, operands, prefixes: prefixes), mode: mode)
+    try Encoder.encode(Self.instruction(mnemonic, operands, prefixes: prefixes), mode: mode, into: &code)
   }
 
   /// Appends an instruction by name, in its shortest form.
   public mutating func emit(_ name: String, _ operands: Operand..., prefixes: Instruction.Prefixes = []) throws(EncodeError) {
     guard let mnemonic = Mnemonic(name) else { throw .noSuchForm }
-    code += try Encoder.encode(Self.instruction(mnemonic, operands, prefixes: prefixes), mode: mode)
+    try Encoder.encode(Self.instruction(mnemonic, operands, prefixes: prefixes), mode: mode, into: &code)
   }
 
   /// Appends a jump or call with a 32-bit displacement (or 16-bit code's 16-bit one) to be filled in by `patch`.
@@ -116,7 +116,7 @@ public struct Assembler {
     guard let mnemonic = Mnemonic(name) else { throw .noSuchForm }
     var jump = Self.instruction(mnemonic, [.relative(0)])
     jump.operands.0.size = mode == .protected16 ? 2 : 4
-    code += try Encoder.encode(jump, mode: mode)
+    try Encoder.encode(jump, mode: mode, into: &code)
     return Jump(end: code.count)
   }
 

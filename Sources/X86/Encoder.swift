@@ -12,57 +12,82 @@ public enum Encoder {
   /// address size or an immediate's size of 0 stands for whatever fits. Displacements are as short as they can be, REX and
   /// VEX likewise. What is returned decodes as the form chosen.
   public static func encode(_ instruction: Instruction, mode: CodeMode = .long64) throws(EncodeError) -> [UInt8] {
-    let table = InstructionTable.shared
+    guard let code = bytes(instruction, mode) else { throw .noSuchForm }
+    return code.array
+  }
+
+  /// Encodes to the end of `output`.
+  public static func encode(_ instruction: Instruction, mode: CodeMode = .long64, into output: inout [UInt8]) throws(EncodeError) {
+    guard let code = bytes(instruction, mode) else { throw .noSuchForm }
+    code.withBytes { output.append(contentsOf: $0.prefix(code.count)) }
+  }
+
+  private static func bytes(_ instruction: Instruction, _ mode: CodeMode) -> CodeBytes? {
+    let layout = InstructionTable.shared.layout
     let number = Int(instruction.mnemonic.rawValue)
-    guard number < table.formsByMnemonic.count else { throw .noSuchForm }
-    let candidates = table.formsByMnemonic[number]
-    if instruction.form != 0 {
-      guard candidates.contains(instruction.form), let code = encode(instruction, table.forms[Int(instruction.form)], mode) else {
-        throw .noSuchForm
-      }
-      return code.array
-    }
+    guard number < layout.mnemonicCount else { return nil }
+    let candidates = Int(layout.firstForms[number])..<Int(layout.firstForms[number + 1])
     var best: CodeBytes?
     var bestIsAlternative = true
-    for id in candidates {
-      let form = table.forms[Int(id)]
-      let isAlternative = form.flags.contains(.alternative)
+    for candidate in candidates {
+      let id = layout.formsByMnemonic[candidate]
+      if instruction.form != 0 && instruction.form != id { continue }
+      let row = layout.encoderRows + Int(id)
+      let isAlternative = row.pointee.flags.contains(.alternative)
       if best != nil && isAlternative && !bestIsAlternative { continue }
-      guard let code = encode(instruction, form, mode) else { continue }
-      let isBetter: Bool
-      if let best {
-        isBetter = bestIsAlternative && !isAlternative ? true : code.count < best.count
-      } else {
-        isBetter = true
-      }
-      if isBetter {
-        best = code
-        bestIsAlternative = isAlternative
-      }
+      guard row.pointee.accept & MatchKey.mode(mode) != 0, instruction.operandCount == row.pointee.operands.pointee.operandCount,
+        mayTake(instruction, row.pointee.operands)
+      else { continue }
+      let limit = bestIsAlternative && !isAlternative ? 16 : best?.count ?? 16
+      guard let code = encode(instruction, row.pointee, mode, shorterThan: limit) else { continue }
+      best = code
+      bestIsAlternative = isAlternative
     }
-    guard let best else { throw .noSuchForm }
-    return best.array
+    return best
+  }
+
+  /// Whether the first operand's kind could be the form's: most forms fall here.
+  @inline(__always) private static func mayTake(_ instruction: Instruction, _ row: UnsafePointer<DecoderRow>) -> Bool {
+    if instruction.operandCount == 0 { return true }
+    let kind = instruction.operands.0.kind
+    switch row.pointee.operands.0.code {
+    case .memory, .vectorMemory, .offset: return kind == .memory
+    case .rmGeneral, .rmVector, .rmMMX: return kind != .immediate
+    default: return kind != .memory
+    }
   }
 
   /// Encodes as one form, trying the operand sizes (or VEX.W and VEX.L) that it may have; nil if it does not fit.
-  static func encode(_ instruction: Instruction, _ form: InstructionForm, _ mode: CodeMode) -> CodeBytes? {
-    guard form.isValid(in: mode), Int(instruction.operandCount) == form.operands.count else { return nil }
+  private static func encode(_ instruction: Instruction, _ form: EncoderRow, _ mode: CodeMode, shorterThan limit: Int) -> CodeBytes? {
     var attempt = EncoderState(instruction, form, mode)
     if form.opcode.isVEX {
-      let lengths: [UInt8] = instruction.vectorLength == 32 ? [32, 16] : instruction.vectorLength == 16 ? [16] : [16, 32]
-      for w in [instruction.w, !instruction.w] {
-        for length in lengths where attempt.encode(operandSize: w && mode == .long64 ? 8 : 4, w: w, vectorLength: length) {
-          return attempt.code
+      for i in 0..<4 {
+        let w = instruction.w != (i >= 2)
+        let vectorLength: UInt8 = (instruction.vectorLength == 32) != (i & 1 == 1) ? 32 : 16
+        // A length that was asked for is kept.
+        if instruction.vectorLength != 0 && instruction.vectorLength != vectorLength { continue }
+        if attempt.encode(operandSize: w && mode == .long64 ? 8 : 4, w: w, vectorLength: vectorLength) {
+          return attempt.code.count < limit && attempt.decodesAsForm() ? attempt.code : nil
         }
       }
       return nil
     }
     let plain: UInt8 = mode == .protected16 ? 2 : 4
-    let sizes: [UInt8] = instruction.operandSize != 0 ? [instruction.operandSize] : [plain, 8, plain == 2 ? 4 : 2]
-    for size in sizes where size != 8 || mode == .long64 {
-      if attempt.encode(operandSize: size, w: attempt.legacyW(size), vectorLength: 0) { return attempt.code }
+    for i in 0..<3 {
+      let size: UInt8
+      if instruction.operandSize != 0 {
+        if i > 0 { break }
+        size = instruction.operandSize
+      } else {
+        size = i == 0 ? plain : i == 1 ? 8 : 6 - plain
+      }
+      if size == 8 && mode != .long64 { continue }
+      if attempt.encode(operandSize: size, w: attempt.legacyW(size), vectorLength: 0) && attempt.code.count < limit
+        && attempt.decodesAsForm()
+      {
+        return attempt.code
+      }
     }
-    // The size that the instruction reports may be its default, which the prefixes cannot say (near branches).
     return nil
   }
 }
@@ -90,5 +115,11 @@ struct CodeBytes {
   mutating func removeAll() { self = CodeBytes() }
 
   subscript(_ i: Int) -> UInt8 { UInt8(truncatingIfNeeded: i < 8 ? low >> UInt64(i * 8) : high >> UInt64((i - 8) * 8)) }
-  var array: [UInt8] { (0..<count).map { self[$0] } }
+  var array: [UInt8] { withBytes { [UInt8]($0.prefix(count)) } }
+
+  /// All sixteen bytes, in memory.
+  func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+    var pair = (low.littleEndian, high.littleEndian)
+    return withUnsafeBytes(of: &pair, body)
+  }
 }

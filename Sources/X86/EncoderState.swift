@@ -1,7 +1,7 @@
 /// One encoding under way: an instruction as one form.
 struct EncoderState {
   let instruction: Instruction
-  let form: InstructionForm
+  let form: EncoderRow
   let mode: CodeMode
   let addressSize: UInt8
   var code = CodeBytes()
@@ -18,7 +18,7 @@ struct EncoderState {
   private var opcodeRegister: UInt8 = 0
   private var immediates = CodeBytes()
 
-  init(_ instruction: Instruction, _ form: InstructionForm, _ mode: CodeMode) {
+  init(_ instruction: Instruction, _ form: EncoderRow, _ mode: CodeMode) {
     self.instruction = instruction
     self.form = form
     self.mode = mode
@@ -48,8 +48,8 @@ struct EncoderState {
     if let modRM = form.opcode.modRM { rm = modRM & 7 }
     guard accepts(operandSize, w, vectorLength) else { return false }
     let widths = OperandPattern.Widths(operandSize: operandSize, mode: mode, w: w, vectorLength: vectorLength)
-    for (i, pattern) in form.operands.enumerated() {
-      guard place(instruction.operand(i), pattern, widths, number: i) else { return false }
+    for i in 0..<Int(form.operands.pointee.operandCount) {
+      guard place(instruction.operand(i), form.operands.pointee.operand(i), widths, number: i) else { return false }
     }
     if form.flags.contains(.registerOnly) && rmIsMemory { return false }
     // `xchg` with R8 in the opcode's register, or the accumulator without REX.B.
@@ -61,7 +61,7 @@ struct EncoderState {
       guard appendModRM() else { return false }
     }
     for i in 0..<immediates.count { code.append(immediates[i]) }
-    return code.count <= 15 && decodesAsForm()
+    return code.count <= 15
   }
 
   /// Whether the form exists with these widths.
@@ -76,13 +76,13 @@ struct EncoderState {
   }
 
   /// The decoder has the last word: another form may come first for these bytes.
-  private func decodesAsForm() -> Bool {
-    var bytes = (UInt64(0), UInt64(0))
-    return withUnsafeMutableBytes(of: &bytes) { buffer in
-      for i in 0..<code.count { buffer[i] = code[i] }
-      let view = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[0..<code.count])
-      guard let decoded = try? Decoder.decode(view, mode: mode) else { return false }
-      return decoded.form == form.id && Int(decoded.length) == code.count
+  func decodesAsForm() -> Bool {
+    let count = code.count
+    return code.withBytes { bytes in
+      guard let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return false }
+      var state = DecoderState(bytes: base, limit: count, mode: mode)
+      do throws(DecodeError) { try state.decode() } catch { return false }
+      return state.result.form == form.form && Int(state.result.length) == count
     }
   }
 

@@ -6,6 +6,26 @@ struct DecoderRow {
   var operands: (OperandPattern, OperandPattern, OperandPattern, OperandPattern, OperandPattern) = (
     OperandPattern(), OperandPattern(), OperandPattern(), OperandPattern(), OperandPattern()
   )
+
+  /// Operand by number, 0...4.
+  @inline(__always) func operand(_ number: Int) -> OperandPattern {
+    switch number {
+    case 0: operands.0
+    case 1: operands.1
+    case 2: operands.2
+    case 3: operands.3
+    default: operands.4
+    }
+  }
+}
+
+/// A form as the encoder reads it.
+struct EncoderRow {
+  var form: UInt16 = 0
+  var flags: FormFlags = []
+  var accept: UInt64 = 0
+  var opcode = ParsedRow.Opcode()
+  var operands: UnsafePointer<DecoderRow>
 }
 
 /// One form to try for an opcode.
@@ -26,11 +46,17 @@ struct DecoderLayout: @unchecked Sendable {
   let buckets: UnsafePointer<UInt16>
   let candidates: UnsafePointer<DecoderCandidate>
   let rows: UnsafePointer<DecoderRow>
+  /// What the encoder reads, by form.
+  let encoderRows: UnsafePointer<EncoderRow>
+  /// Forms of each mnemonic, one after another, and where each mnemonic's begin (one more entry at the end).
+  let formsByMnemonic: UnsafePointer<UInt16>
+  let firstForms: UnsafePointer<UInt16>
+  let mnemonicCount: Int
 
   static let hasModRM: UInt32 = 1 << 24
   static let exists: UInt32 = 1 << 25
 
-  init(_ forms: [InstructionForm]) {
+  init(_ forms: [InstructionForm], _ formsByMnemonic: [[UInt16]]) {
     var bySlot: [[Int]] = Array(repeating: [], count: 7 * 256)
     for (id, form) in forms.enumerated().dropFirst() {
       let space = form.opcode.map + (form.opcode.isVEX ? 3 : 0)
@@ -59,7 +85,21 @@ struct DecoderLayout: @unchecked Sendable {
     self.opcodes = Self.keep(opcodes)
     self.buckets = Self.keep(buckets)
     self.candidates = Self.keep(candidates)
-    self.rows = Self.keep(forms.map(Self.row))
+    let rows = Self.keep(forms.map(Self.row))
+    self.rows = rows
+    encoderRows = Self.keep(
+      forms.map { form in
+        EncoderRow(form: form.id, flags: form.flags, accept: form.accept, opcode: form.opcode, operands: rows + Int(form.id))
+      })
+    self.formsByMnemonic = Self.keep(formsByMnemonic.flatMap { $0 })
+    var first: UInt16 = 0
+    var firstForms = [first]
+    for list in formsByMnemonic {
+      first += UInt16(list.count)
+      firstForms.append(first)
+    }
+    self.firstForms = Self.keep(firstForms)
+    mnemonicCount = formsByMnemonic.count
   }
 
   private static func keep<T>(_ array: [T]) -> UnsafePointer<T> {

@@ -96,7 +96,7 @@ public struct InstructionTable: Sendable {
     self.numbers = numbers
     self.formsByMnemonic = formsByMnemonic
     self.malformed = parser.malformed
-    self.layout = DecoderLayout(forms)
+    self.layout = DecoderLayout(forms, formsByMnemonic)
   }
 
   /// The forms of a mnemonic.
