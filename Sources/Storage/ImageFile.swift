@@ -25,26 +25,56 @@ public enum StorageError: Error, Equatable, CustomStringConvertible, Sendable {
   }
 }
 
+/// Which host file it is, however it is named.
+struct FileIdentity: Hashable, Sendable {
+  var device: UInt64
+  var inode: UInt64
+}
+
+/// A change of a host file, as a test that simulates crashes wants to see it.
+enum ImageFileEvent: Sendable {
+  case write(offset: UInt64, bytes: [UInt8])
+  case truncate(size: UInt64)
+  case punch(offset: UInt64, count: UInt64)
+  case synchronize
+}
+
 /// A host file that an image is kept in: positioned reads and writes, locked against other users while open.
 ///
 /// The lock is advisory (OFD locks): shared for readers, exclusive for a writer; it goes with the descriptor.
 public final class ImageFile: @unchecked Sendable {
   public let path: String
   public let isReadOnly: Bool
+  let identity: FileIdentity
+  /// Told of every change after it was made. Set before the file is shared with another thread.
+  var observer: ((ImageFileEvent) -> Void)?
   // Invariant: open as long as the object lives; pread and pwrite are safe from any thread.
   let descriptor: Int32
 
-  public init(path: String, readOnly: Bool) throws(StorageError) {
+  /// - Parameter locking: false only to look at a file that another may be using.
+  public convenience init(path: String, readOnly: Bool, locking: Bool = true) throws(StorageError) {
+    try self.init(path: path, flags: readOnly ? O_RDONLY : O_RDWR, locking: locking)
+  }
+
+  /// Makes the file, or empties it once the lock says that nobody uses it.
+  public convenience init(creating path: String) throws(StorageError) {
+    try self.init(path: path, flags: O_RDWR | O_CREAT, locking: true)
+    var status = stat()
+    if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG { try truncate(to: 0) }
+  }
+
+  private init(path: String, flags: Int32, locking: Bool) throws(StorageError) {
     self.path = path
-    isReadOnly = readOnly
-    descriptor = open(path, (readOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC)
+    isReadOnly = flags & O_RDWR == 0
+    descriptor = open(path, flags | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw .cannotOpen(path: path, reason: String(cString: strerror(errno))) }
     var status = stat()
-    if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else {
       close(descriptor)
       throw .cannotOpen(path: path, reason: "it is a directory")
     }
-    if ph_lock_file(descriptor, readOnly ? 0 : 1) != 0 && (errno == EAGAIN || errno == EACCES) {
+    identity = FileIdentity(device: UInt64(truncatingIfNeeded: status.st_dev), inode: UInt64(truncatingIfNeeded: status.st_ino))
+    if locking, ph_lock_file(descriptor, isReadOnly ? 0 : 1) != 0, errno == EAGAIN || errno == EACCES {
       close(descriptor)
       throw .locked(path: path)
     }
@@ -59,12 +89,50 @@ public final class ImageFile: @unchecked Sendable {
     return UInt64(end)
   }
 
+  /// Bytes of the host's disk that the file takes up.
+  func allocatedBytes() throws(StorageError) -> UInt64 {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw .host(path: path, errno: errno) }
+    return UInt64(clamping: status.st_blocks) &* 512
+  }
+
+  /// The bytes from `offset` on that are known to be zero without reading them: a hole, or past the file's end.
+  /// 0 where there are data, or where the file system cannot tell.
+  func zeroRun(at offset: UInt64) -> UInt64 {
+    #if os(Linux)
+      let seekData: Int32 = 3
+    #else
+      let seekData: Int32 = 4
+    #endif
+    guard let start = off_t(exactly: offset) else { return UInt64.max &- offset }
+    let data = lseek(descriptor, start, seekData)
+    if data < 0 { return errno == ENXIO ? UInt64.max &- offset : 0 }
+    return UInt64(data) > offset ? UInt64(data) - offset : 0
+  }
+
   /// Reads `count` bytes; past the file's end they are zero.
   public func read(at offset: UInt64, count: Int) throws(StorageError) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
+    var failure: StorageError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: max(count, 0)) { buffer, filled in
+      do throws(StorageError) {
+        try read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<max(count, 0)]), at: offset)
+      } catch {
+        failure = error
+        buffer.initialize(repeating: 0)
+      }
+      filled = max(count, 0)
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  /// Fills `buffer`; past the file's end with zeros.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) {
+    guard let base = buffer.baseAddress, !buffer.isEmpty else { return }
+    let start = try position(offset, buffer.count)
     var done = 0
-    while done < count {
-      let part = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress! + done, count - done, off_t(offset) + off_t(done)) }
+    while done < buffer.count {
+      let part = pread(descriptor, base + done, buffer.count - done, start + off_t(done))
       if part < 0 {
         if errno == EINTR { continue }
         throw .host(path: path, errno: errno)
@@ -72,34 +140,51 @@ public final class ImageFile: @unchecked Sendable {
       if part == 0 { break }
       done += part
     }
-    return bytes
+    if done < buffer.count { memset(base + done, 0, buffer.count - done) }
   }
 
   public func write(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
+    var failure: StorageError?
+    bytes.withUnsafeBytes { buffer in
+      do throws(StorageError) { try write(buffer, at: offset) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(StorageError) {
+    guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
+    let start = try position(offset, bytes.count)
     var done = 0
     while done < bytes.count {
-      let part = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress! + done, bytes.count - done, off_t(offset) + off_t(done)) }
+      let part = pwrite(descriptor, base + done, bytes.count - done, start + off_t(done))
       if part < 0 {
         if errno == EINTR { continue }
         throw .host(path: path, errno: errno)
       }
       done += part
     }
+    observer?(.write(offset: offset, bytes: Array(bytes)))
   }
 
   /// Everything written before is on stable storage afterwards.
   public func synchronize() throws(StorageError) {
     guard fdatasync(descriptor) == 0 else { throw .host(path: path, errno: errno) }
+    observer?(.synchronize)
   }
 
   public func truncate(to size: UInt64) throws(StorageError) {
-    guard ftruncate(descriptor, off_t(size)) == 0 else { throw .host(path: path, errno: errno) }
+    let size = try position(size, 0)
+    guard ftruncate(descriptor, size) == 0 else { throw .host(path: path, errno: errno) }
+    observer?(.truncate(size: UInt64(size)))
   }
 
   /// Gives a range's space back; it reads as zeros. Where the file system cannot, zeros are written if `mustZero`.
   public func punchHole(at offset: UInt64, count: UInt64, mustZero: Bool) throws(StorageError) {
     guard count > 0 else { return }
-    if ph_punch_hole(descriptor, offset, count) == 0 { return }
+    if ph_punch_hole(descriptor, offset, count) == 0 {
+      observer?(.punch(offset: offset, count: count))
+      return
+    }
     guard errno == EOPNOTSUPP || errno == ENOSYS else { throw .host(path: path, errno: errno) }
     guard mustZero else { return }
     let zeros = [UInt8](repeating: 0, count: 1 << 16)
@@ -111,5 +196,13 @@ public final class ImageFile: @unchecked Sendable {
       at += UInt64(part)
       left -= UInt64(part)
     }
+  }
+
+  /// An offset as the host wants it; EFBIG where the range is past what it can address.
+  private func position(_ offset: UInt64, _ count: Int) throws(StorageError) -> off_t {
+    guard let start = off_t(exactly: offset), !start.addingReportingOverflow(off_t(count)).overflow else {
+      throw .host(path: path, errno: EFBIG)
+    }
+    return start
   }
 }

@@ -5,12 +5,17 @@ import Foundation
 /// One thread an image keeps the promise of `BlockDevice` (a read sees every write before it) without a table of what is under
 /// way; several images still work side by side, and none holds up the vCPU.
 final class SerialWorker: @unchecked Sendable {
-  // Invariant: `condition` guards `jobs` and `stopped`.
+  // Invariant: `condition` guards `jobs`, `stopped` and `restless`.
   private let condition = NSCondition()
   private var jobs: [@Sendable () -> Void] = []
   private var stopped = false
+  /// Work was done since `whenIdle` ran last.
+  private var restless = false
+  private let whenIdle: (@Sendable () -> Void)?
 
-  init(name: String) {
+  /// - Parameter whenIdle: done on the thread once it had nothing to do for a second after having had something.
+  init(name: String, whenIdle: (@Sendable () -> Void)? = nil) {
+    self.whenIdle = whenIdle
     let thread = Thread { [weak self] in
       while let worker = self, let job = worker.take() { job() }
     }
@@ -43,8 +48,16 @@ final class SerialWorker: @unchecked Sendable {
     defer { condition.unlock() }
     while jobs.isEmpty {
       if stopped { return nil }
-      condition.wait()
+      guard restless, let whenIdle else {
+        condition.wait()
+        continue
+      }
+      if !condition.wait(until: Date(timeIntervalSinceNow: 1)), jobs.isEmpty, !stopped {
+        restless = false
+        return whenIdle
+      }
     }
+    restless = true
     return jobs.removeFirst()
   }
 }
