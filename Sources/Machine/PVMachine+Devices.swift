@@ -100,10 +100,7 @@ extension PVMachine {
 
   private func openImage(_ disk: DiskSpecification) throws -> any BlockDevice {
     if disk.target.isEmpty { return MemoryBlockDevice(bytes: [], isReadOnly: true) }
-    switch disk.format {
-    case .raw: return try RawImage(path: disk.target, readOnly: disk.readOnly)
-    case .qcow2: throw MachineError(status: 64, message: "qcow2 disks are not available yet: convert with qemu-img convert -O raw")
-    }
+    return try Storage.openImage(path: disk.target, format: disk.format.rawValue, readOnly: disk.readOnly)
   }
 
   private func addCard(
@@ -165,6 +162,13 @@ extension PVMachine {
     devices.hub.drainConsole()
     devices.console.stop()
     for link in devices.links { (link as? UserNetworkLink)?.stop() }
+  }
+
+  /// What the guest wrote is in the images, also what it never flushed.
+  func closeDisks() {
+    for disk in devices.hub.disks {
+      do { try disk.device.close() } catch { logger("\(error)") }
+    }
   }
 
   func collectDeviceStatistics() {

@@ -99,6 +99,7 @@ extension PVMachine {
 
   private func finish(_ v: PVCPU) -> Outcome {
     shutDownLinks()
+    closeDisks()
     trace?.finish()
     let outcome = makeOutcome(v)
     collectStatistics(v, outcome)

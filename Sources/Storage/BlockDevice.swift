@@ -41,10 +41,13 @@ public protocol BlockDevice: AnyObject, Sendable {
   /// Whether `discard` does anything.
   var supportsDiscard: Bool { get }
   func submit(_ request: BlockRequest, completion: @escaping @Sendable (BlockResult) -> Void)
+  /// Puts everything submitted before on stable storage and lets go of the host's files; returns when it is done. Later requests fail.
+  func close() throws(StorageError)
 }
 
 extension BlockDevice {
   public var supportsDiscard: Bool { false }
+  public func close() throws(StorageError) {}
 }
 
 /// A block device in memory: for tests and for disks that need not outlive the run.

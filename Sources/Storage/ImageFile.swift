@@ -74,9 +74,16 @@ public final class ImageFile: @unchecked Sendable {
       throw .cannotOpen(path: path, reason: "it is a directory")
     }
     identity = FileIdentity(device: UInt64(truncatingIfNeeded: status.st_dev), inode: UInt64(truncatingIfNeeded: status.st_ino))
-    if locking, ph_lock_file(descriptor, isReadOnly ? 0 : 1) != 0, errno == EAGAIN || errno == EACCES {
-      close(descriptor)
-      throw .locked(path: path)
+    guard locking else { return }
+    // Who is about to let go of it, or has just forked, gets a quarter of a second.
+    var tries = 25
+    while ph_lock_file(descriptor, isReadOnly ? 0 : 1) != 0, errno == EAGAIN || errno == EACCES {
+      tries -= 1
+      guard tries > 0 else {
+        close(descriptor)
+        throw .locked(path: path)
+      }
+      usleep(10_000)
     }
   }
 

@@ -1,15 +1,20 @@
+import Foundation
+
 /// A raw image: the file's bytes are the disk's. Discarded ranges become holes.
 public final class RawImage: BlockDevice, @unchecked Sendable {
   public let sectorSize: Int
   public let sizeInBytes: UInt64
-  public var isReadOnly: Bool { file.isReadOnly }
+  public let isReadOnly: Bool
   public let supportsDiscard = true
-  private let file: ImageFile
   private let worker: SerialWorker
+  // Invariant: used on the worker's thread only, once it runs. Gone when closed.
+  private var file: ImageFile?
 
   /// - Parameter sectorSize: 512, or 2048 for a CD-ROM. A last part of a sector is left off.
   public init(path: String, readOnly: Bool, sectorSize: Int = 512) throws(StorageError) {
-    file = try ImageFile(path: path, readOnly: readOnly)
+    let file = try ImageFile(path: path, readOnly: readOnly)
+    self.file = file
+    isReadOnly = readOnly
     let bytes = try file.size()
     self.sectorSize = sectorSize
     sizeInBytes = bytes / UInt64(sectorSize) * UInt64(sectorSize)
@@ -23,7 +28,16 @@ public final class RawImage: BlockDevice, @unchecked Sendable {
     worker.add { [self] in completion(carryOut(request)) }
   }
 
+  public func close() throws(StorageError) {
+    try worker.finish { [self] () throws(StorageError) in
+      guard let file else { return }
+      self.file = nil
+      if !isReadOnly { try file.synchronize() }
+    }
+  }
+
   private func carryOut(_ request: BlockRequest) -> BlockResult {
+    guard let file else { return .failure(.host(EBADF)) }
     do throws(StorageError) {
       switch request {
       case .read(let offset, let count):

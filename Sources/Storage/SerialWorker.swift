@@ -35,6 +35,23 @@ final class SerialWorker: @unchecked Sendable {
     if late { job() }
   }
 
+  private final class Outcome: @unchecked Sendable {
+    // Invariant: `error` is written before `done` is signalled, read after.
+    var error: StorageError?
+    let done = DispatchSemaphore(value: 0)
+  }
+
+  /// Adds a job and waits until it is done.
+  func finish(_ job: @escaping @Sendable () throws(StorageError) -> Void) throws(StorageError) {
+    let outcome = Outcome()
+    add {
+      do throws(StorageError) { try job() } catch { outcome.error = error }
+      outcome.done.signal()
+    }
+    outcome.done.wait()
+    if let error = outcome.error { throw error }
+  }
+
   /// Ends the thread once everything added before is done.
   func stop() {
     condition.lock()

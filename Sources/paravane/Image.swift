@@ -2,10 +2,6 @@ import ArgumentParser
 import Foundation
 import Storage
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// Disk images, with the options that qemu-img has for the same work.
 struct Image: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -165,10 +161,10 @@ struct ImageConvert: ParsableCommand {
         let percent = total == 0 ? 100 : UInt64(Double(done) * 100 / Double(total))
         guard wantsProgress, percent != shown else { return }
         shown = percent
-        fputs("\r\(percent) %", stderr)
+        FileHandle.standardError.write(Data("\r\(percent) %".utf8))
       }
     }
-    if wantsProgress { fputs("\n", stderr) }
+    if wantsProgress { FileHandle.standardError.write(Data("\n".utf8)) }
   }
 }
 

@@ -73,8 +73,9 @@ import Testing
     #expect(top.perform(.read(offset: 0, count: 1 << 20)) == .success(expected))
     #expect(top.perform(.flush) == .success([]))
     #expect(images[0].perform(.read(offset: 0, count: 1 << 20)) == .success(before))
-    try (top as? Qcow2Image)?.close()
-    try (images[0] as? Qcow2Image)?.close()
+    try top.close()
+    try images[0].close()
+    #expect(images[0].perform(.read(offset: 0, count: 512)) == .failure(.host(EBADF)))
     images = []
     // Opened the ordinary way, it reads the same.
     #expect(try openSource(path: overlay, format: .qcow2, chain: ImageChain(locking: false)).read(at: 0, count: 1 << 20) == expected)

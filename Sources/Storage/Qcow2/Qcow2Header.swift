@@ -34,7 +34,7 @@ struct Qcow2Header: Sendable {
     let fileSize = try file.size()
     let head = try file.read(at: 0, count: 112)
     guard fileSize >= 72, head.be32(0) == Qcow2.magic else {
-      throw .malformed(path: path, reason: "is no qcow2 image: if it is a raw one, say so")
+      throw .malformed(path: path, reason: "is no qcow2 image: if it is a raw one, name that format")
     }
     let version = head.be32(4)
     guard version == 2 || version == 3 else { throw .unsupported(path: path, feature: "version \(version) of qcow2") }

@@ -106,21 +106,8 @@ public final class Qcow2Image: BlockDevice, @unchecked Sendable {
     worker.add { [self] in completion(carryOut(request)) }
   }
 
-  /// Writes everything to stable storage and lets go of the files: later requests fail. Returns when it is done.
   public func close() throws(StorageError) {
-    let outcome = Outcome()
-    worker.add { [open] in
-      do throws(StorageError) { try open.close() } catch { outcome.error = error }
-      outcome.done.signal()
-    }
-    outcome.done.wait()
-    if let error = outcome.error { throw error }
-  }
-
-  private final class Outcome: @unchecked Sendable {
-    // Invariant: `error` is written before `done` is signalled, read after.
-    var error: StorageError?
-    let done = DispatchSemaphore(value: 0)
+    try worker.finish { [open] () throws(StorageError) in try open.close() }
   }
 
   private func carryOut(_ request: BlockRequest) -> BlockResult {
