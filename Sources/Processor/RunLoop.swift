@@ -64,7 +64,7 @@ extension VCPU {
     }
     if block.pointee.code == nil {
       block.pointee.entries &+= 1
-      guard block.pointee.entries == Translator.threshold, keepingFloatingPointFlags({ translator.translate(block) }) else {
+      guard block.pointee.entries == Translator.threshold, withHostModes({ translator.translate(block) }) else {
         pendingLink = 0
         return false
       }
@@ -155,7 +155,7 @@ extension VCPU {
     let rip = cpu.pointee.rip
     guard let address = translateFetch(rip) else { return nil }
     if let block = blocks.find(address | UInt64(cpu.pointee.mode) << 56) { return block }
-    return keepingFloatingPointFlags {
+    return withHostModes {
       if let block = blocks.build(address: address, mode: cpu.pointee.mode) { return block }
       return crossingBlock(rip, address)
     }
@@ -172,14 +172,4 @@ extension VCPU {
     }
     return blocks.buildSingle(bytes, address: address, mode: cpu.pointee.mode)
   }
-}
-
-/// Runs code of our own in the middle of the guest's: the host's floating-point flags are the guest's there, and a library that
-/// computes a capacity in floating point must not raise one.
-@inline(__always) private func keepingFloatingPointFlags<T>(_ body: () -> T) -> T {
-  #if arch(x86_64)
-    let saved = ph_get_mxcsr()
-    defer { ph_set_mxcsr(saved) }
-  #endif
-  return body()
 }

@@ -79,7 +79,7 @@ public final class SiliconCampaign {
     }
     generator = CaseGenerator(before: before, hostData: hostData, guestData: guest.data)
     comparison = Comparison(
-      hostState: after, guestState: guestAfter, hostData: hostData, guestData: guest.data, masks: UndefinedFlags(isStrict: isStrict))
+      hostState: after, guestState: guestAfter, hostData: hostData, guestData: guest.data, open: OpenResults(isStrict: isStrict))
     report.compared = Array(repeating: 0, count: InstructionTable.shared.forms.count)
     report.completed = report.compared
   }
@@ -118,9 +118,15 @@ public final class SiliconCampaign {
     code.withUnsafeBytes {
       _ = guest.memory.copyIn(UnsafeRawBufferPointer(rebasing: $0[0..<room]), at: SiliconGuest.codeFrame << 12 + UInt64(offset))
     }
+    // The guest stops at a breakpoint behind a repetition, so that its budget may be large and the repetition is not
+    // interrupted.
+    let repeats = test.instruction.prefixes.isDisjoint(with: [.rep, .repne]) ? false : CaseGenerator.isString(form.mnemonic.name)
+    if repeats && test.bytes.count < room {
+      _ = guest.memory.copyIn([0xCC], at: SiliconGuest.codeFrame << 12 + UInt64(offset + test.bytes.count))
+    }
     guest.load(before)
     psil_run()
-    let exited = guest.step()
+    let exited = guest.step(repeats: repeats, end: test.start &+ UInt64(test.bytes.count))
     guest.store(guestAfter)
     memset(hostCode + offset, 0xCC, room)
     memset(guest.code + offset, 0xCC, room)

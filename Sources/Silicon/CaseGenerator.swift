@@ -43,6 +43,11 @@ struct CaseGenerator {
     var found: (EncodedForm, Instruction)?
     for _ in 0..<40 where found == nil { found = form.randomEncoding(&random) }
     guard var (code, instruction) = found else { return nil }
+    // A state's components are chosen in EDX:EAX.
+    if form.mnemonic.name.hasPrefix("xsave") || form.mnemonic.name.hasPrefix("xrstor") {
+      let used = [instruction.base, instruction.index]
+      if used.contains(0) || used.contains(2) { return nil }
+    }
     fillState(&random)
     let length = UInt64(code.bytes.count)
     // Room behind for the jump to the exit; sometimes across the two pages, seldom at the end of the second.

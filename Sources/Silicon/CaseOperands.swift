@@ -114,7 +114,7 @@ extension CaseGenerator {
       let place = landing(before.pointee.rip, &random)
       let value = random.oneIn(16) ? random.next() | 1 << 62 & ~(1 << 63) : place
       if let operand { poke(operand, value, 8) } else if first.kind == .general { set(first.register, value) }
-    case "popfq", "popfw": poke(gpr(4), random.next() & ~0x100, 8)
+    case "popfq", "popfw": poke(gpr(4), random.next() & ~0x4_0100, 8)
     case "pop":
       if first.kind == .segment { poke(gpr(4), random.next() & ~0xFFFF | selector(&random), 8) }
     case "mov":

@@ -18,7 +18,7 @@ enum Exclusion {
     xbegin xend xabort xtest: transactions of the host may abort at any time; the guest has none
     ptwrite serialize monitor mwait: only some hosts have it
     sysret sysexit swapgs rsm: only for the system; hosts differ in the exception
-    prefetchwt1 prefetch: hints
+    jcxz: not in 64-bit mode
     """
 
   private static let reasons: [String: String] = {

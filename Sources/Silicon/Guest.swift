@@ -136,15 +136,12 @@ final class SiliconGuest {
     }
   }
 
-  /// Runs the one instruction at RIP: a repetition to its end.
-  func step() -> Exit {
-    let start = cpu.pointee.rip
-    var exit = vcpu.run(until: vcpu.now &+ 1)
-    var rounds = 0
-    while exit == .deadline && cpu.pointee.rip == start && rounds < 600 {
-      exit = vcpu.run(until: vcpu.now &+ 1)
-      rounds += 1
-    }
-    return exit
+  /// Runs the one instruction at RIP; a repetition to its end, behind which is a breakpoint.
+  func step(repeats: Bool, end: UInt64) -> Exit {
+    guard repeats else { return vcpu.run(until: vcpu.now &+ 1) }
+    let exit = vcpu.run(until: vcpu.now &+ 10_000)
+    guard case .exception(3, _) = exit, cpu.pointee.rip == end &+ 1 else { return exit }
+    cpu.pointee.rip = end
+    return .deadline
   }
 }

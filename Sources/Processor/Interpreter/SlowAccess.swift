@@ -116,6 +116,6 @@ extension VCPU {
     guard let hook = cpu.pointee.page_table_write, count == 1 || count == 2 || count == 4 || count == 8 else { return false }
     var value: UInt64 = 0
     if !probe { withUnsafeMutableBytes(of: &value) { $0.baseAddress!.copyMemory(from: bytes, byteCount: count) } }
-    return hook(cpu.pointee.page_table_context, cpu, linear, walk.address, UInt32(count), value, probe ? 1 : 0) == 1
+    return withHostModes { hook(cpu.pointee.page_table_context, cpu, linear, walk.address, UInt32(count), value, probe ? 1 : 0) == 1 }
   }
 }

@@ -87,12 +87,12 @@ private func callDirect16(_ cpu: CPU, _ op: Operation) -> Operation? {
   return callIndirect(cpu, op, UInt16(truncatingIfNeeded: target), code64: false)
 }
 
-/// The target is checked before anything is pushed.
+/// The return address is stored before the target is checked; RSP changes only where both are right.
 @inline(__always) private func callIndirect<T: MachineWord>(_ cpu: CPU, _ op: Operation, _ target: T, code64: Bool) -> Operation? {
   let target = UInt64(truncatingIfNeeded: target)
-  if code64 && !isCanonical(target) { return raise(cpu, op, .gp, 0) }
   let (linear, pointer) = stackBelow(cpu, code64, T.self)
   guard write(cpu, op, linear, T(truncatingIfNeeded: cpu.ripAfter(op))) else { return stackFault(cpu, op, linear) }
+  if code64 && !isCanonical(target) { return raise(cpu, op, .gp, 0) }
   cpu.rsp = pointer
   return jumpIndirect(cpu, op, target)
 }

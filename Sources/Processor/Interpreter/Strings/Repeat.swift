@@ -12,6 +12,7 @@ import CHost
     guard element(cursor, step) else { return raise(cpu, op) }
     return next(cpu, op)
   }
+  cursor.narrowCount(cpu)
   let budget = StringBudget(cpu, op)
   var left = cursor.count(cpu)
   var first = true

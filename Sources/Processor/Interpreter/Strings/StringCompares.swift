@@ -50,7 +50,8 @@ private struct SavedFlags {
       return UInt64(ran)
     },
     element: { cursor, step in
-      guard let a = read(cpu, op, cursor.from(cpu), T.self), let b = read(cpu, op, cursor.to(cpu), T.self) else {
+      // The destination is read first: its fault is the one raised.
+      guard let b = read(cpu, op, cursor.to(cpu), T.self), let a = read(cpu, op, cursor.from(cpu), T.self) else {
         saved.restore(cpu)
         return false
       }

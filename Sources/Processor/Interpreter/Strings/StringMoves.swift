@@ -10,7 +10,8 @@ import CHost
 // does not have in one page (a miss, a crossing, a page with code or page tables) goes element by element.
 
 @inline(__always) func stringMove<T: MachineWord>(_ cpu: CPU, _ op: Operation, _: T.Type) -> Operation? {
-  stringLoop(
+  StringCursor.narrowPointers(cpu, op, source: true)
+  return stringLoop(
     cpu, op, T.self,
     bulk: { cursor, step, limit in
       let down = step < 0
@@ -57,6 +58,7 @@ import CHost
 
 @inline(__always) func stringStore<T: MachineWord>(_ cpu: CPU, _ op: Operation, _: T.Type) -> Operation? {
   let value = cpu.get(StateOffset.general(0), T.self)
+  StringCursor.narrowPointers(cpu, op, source: false)
   return stringLoop(
     cpu, op, T.self,
     bulk: { cursor, step, limit in

@@ -80,6 +80,20 @@ struct StringCursor {
     code64 ? offset &+ base : (offset &+ base) & 0xFFFF_FFFF
   }
 
+  /// In 64-bit code a repetition with 32-bit addresses clears the upper half of RCX, also where it is 0 or the first iteration
+  /// faults; MOVS and STOS clear those of their pointers too (as measured on silicon).
+  @inline(__always) func narrowCount(_ cpu: CPU) {
+    if code64 && mask == 0xFFFF_FFFF { cpu.rcx &= mask }
+  }
+
+  @inline(__always) static func narrowPointers(_ cpu: CPU, _ op: Operation, source: Bool) {
+    let flags = op.pointee.flags
+    let wanted = UInt16(PV_OP_ADDRESS32 | PV_OP_CODE64)
+    guard flags & wanted == wanted, flags & UInt16(PV_OP_REP | PV_OP_REPNE) != 0 else { return }
+    cpu.rdi &= 0xFFFF_FFFF
+    if source { cpu.rsi &= 0xFFFF_FFFF }
+  }
+
   /// `register` moved by `bytes` in the address size.
   @inline(__always) func moved(_ register: UInt64, _ bytes: Int64) -> UInt64 {
     let value = register &+ UInt64(bitPattern: bytes)

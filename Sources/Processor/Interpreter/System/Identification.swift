@@ -38,7 +38,7 @@ private func doNothing(_ cpu: CPU, _ op: Operation) -> Operation? { next(cpu, op
 private func identify(_ cpu: CPU, _ op: Operation) -> Operation? {
   if cpu.pointee.cpuid_faulting != 0 && cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
   let leaf = UInt32(truncatingIfNeeded: cpu.pointee.gpr.0)
-  let (a, b, c, d) = VCPU.of(cpu).cpuid(leaf, UInt32(truncatingIfNeeded: cpu.pointee.gpr.1))
+  let (a, b, c, d) = withHostModes { VCPU.of(cpu).cpuid(leaf, UInt32(truncatingIfNeeded: cpu.pointee.gpr.1)) }
   cpu.pointee.gpr.0 = UInt64(a)
   cpu.pointee.gpr.3 = UInt64(b)
   cpu.pointee.gpr.1 = UInt64(c)

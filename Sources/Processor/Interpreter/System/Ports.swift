@@ -43,7 +43,7 @@ private func portNumber(_ cpu: CPU, _ op: Operation) -> UInt16 {
 
 private func input(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portIn else { return raiseGP(cpu, op) }
-  let value = hook(portNumber(cpu, op), Int(op.pointee.size))
+  let value = withHostModes { hook(portNumber(cpu, op), Int(op.pointee.size)) }
   switch op.pointee.size {
   case 1: cpu.set(0, UInt8(truncatingIfNeeded: value))
   case 2: cpu.set(0, UInt16(truncatingIfNeeded: value))
@@ -56,7 +56,7 @@ private func output(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portOut else { return raiseGP(cpu, op) }
   let size = Int(op.pointee.size)
   let value = cpu.pointee.gpr.0 & (size == 4 ? 0xFFFF_FFFF : size == 2 ? 0xFFFF : 0xFF)
-  hook(portNumber(cpu, op), size, UInt32(truncatingIfNeeded: value))
+  withHostModes { hook(portNumber(cpu, op), size, UInt32(truncatingIfNeeded: value)) }
   return leave(cpu, cpu.ripAfter(op))
 }
 
@@ -99,7 +99,7 @@ private func inputString(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard readForWrite(cpu, op, address, UInt8.self) != nil,
     readForWrite(cpu, op, address &+ UInt64(size - 1), UInt8.self) != nil
   else { return raise(cpu, op) }
-  let value = hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size)
+  let value = withHostModes { hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size) }
   guard writeSized(cpu, op, address, UInt64(value), size) else { return raise(cpu, op) }
   cpu.pointee.gpr.7 = advance(cpu.pointee.gpr.7, stringStep(cpu, op), mask)
   return afterIteration(cpu, op)
@@ -113,7 +113,7 @@ private func outputString(_ cpu: CPU, _ op: Operation) -> Operation? {
   let base = cpu.get(op.pointee.segbase, UInt64.self)
   let address = segmentedAddress(cpu, op, cpu.pointee.gpr.6 & mask, base)
   guard let value = readSized(cpu, op, address, size) else { return raise(cpu, op) }
-  hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size, UInt32(truncatingIfNeeded: value))
+  withHostModes { hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size, UInt32(truncatingIfNeeded: value)) }
   cpu.pointee.gpr.6 = advance(cpu.pointee.gpr.6, stringStep(cpu, op), mask)
   return afterIteration(cpu, op)
 }

@@ -151,7 +151,7 @@ private func unavailable(_ cpu: CPU) -> Bool { cpu.pointee.cr0 & 0xC != 0 }
 private func saveLegacy(_ cpu: CPU, _ op: Operation) -> Operation? {
   if unavailable(cpu) { return raise(cpu, op, .nm) }
   let address = cpu.effectiveAddress(op)
-  if address & 15 != 0 { return raiseGP(cpu, op) }
+  if address & 15 != 0 { return misplaced(cpu, op, address) }
   syncMXCSR(cpu)
   return edit(cpu, op, address, Image.legacy) { image in
     putX87(cpu, image)
@@ -163,8 +163,9 @@ private func saveLegacy(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func restoreLegacy(_ cpu: CPU, _ op: Operation) -> Operation? {
   if unavailable(cpu) { return raise(cpu, op, .nm) }
   let address = cpu.effectiveAddress(op)
-  if address & 15 != 0 { return raiseGP(cpu, op) }
+  if address & 15 != 0 { return misplaced(cpu, op, address) }
   return withBuffer { buffer in
+    guard touchEnd(cpu, op, address, Image.legacy, write: false) else { return raise(cpu, op) }
     guard let image = readBytes(cpu, op, address, Image.legacy, buffer) else { return raise(cpu, op) }
     let mxcsr = image.loadUnaligned(fromByteOffset: 24, as: UInt32.self)
     if mxcsr & ~Image.mxcsrMask != 0 { return raiseGP(cpu, op) }
@@ -175,6 +176,21 @@ private func restoreLegacy(_ cpu: CPU, _ op: Operation) -> Operation? {
   }
 }
 
+/// An image at an address that is not aligned: #GP(0), unless the address is none at all.
+private func misplaced(_ cpu: CPU, _ op: Operation, _ address: UInt64) -> Operation? {
+  if op.pointee.flags & UInt16(PV_OP_CODE64) != 0 && !isCanonical(address) {
+    return raise(cpu, op, op.pointee.flags & UInt16(PV_OP_STACK_SEGMENT) != 0 ? .ss : .gp, 0)
+  }
+  return raiseGP(cpu, op)
+}
+
+/// The last byte of a large image is touched first (as processors do): where both of its pages fault, CR2 is in the second.
+func touchEnd(_ cpu: CPU, _ op: Operation, _ address: UInt64, _ count: Int, write: Bool) -> Bool {
+  let last = address &+ UInt64(count) &- 1
+  if write { return readForWrite(cpu, op, last, UInt8.self) != nil }
+  return read(cpu, op, last, UInt8.self) != nil
+}
+
 @inline(__always) private func withBuffer(_ body: (UnsafeMutableRawPointer) -> Operation?) -> Operation? {
   withUnsafeTemporaryAllocation(byteCount: Image.size, alignment: 16) { body($0.baseAddress!) }
 }
@@ -182,6 +198,7 @@ private func restoreLegacy(_ cpu: CPU, _ op: Operation) -> Operation? {
 /// Changes `count` bytes of memory in place: what `change` leaves alone keeps its value. Nothing is written where any byte faults.
 private func edit(_ cpu: CPU, _ op: Operation, _ address: UInt64, _ count: Int, _ change: (ImageBuffer) -> Void) -> Operation? {
   withBuffer { buffer in
+    guard touchEnd(cpu, op, address, count, write: true) else { return raise(cpu, op) }
     guard readForWriteSlow(cpu, op, address, buffer, count) else { return raise(cpu, op) }
     change(buffer)
     guard writeBytes(cpu, op, address, buffer, count) else { return raise(cpu, op) }
@@ -222,7 +239,7 @@ private func requested(_ cpu: CPU) -> UInt64 {
 private func save(_ cpu: CPU, _ op: Operation, _ kind: SaveKind) -> Operation? {
   if let fault = checkExtended(cpu, op) { return fault() }
   let address = cpu.effectiveAddress(op)
-  if address & 63 != 0 { return raiseGP(cpu, op) }
+  if address & 63 != 0 { return misplaced(cpu, op, address) }
   let mask = requested(cpu)
   let used = stateInUse(cpu) & mask
   let written = kind == .plain ? mask : used
@@ -257,9 +274,11 @@ private func restoreSupervisor(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func restore(_ cpu: CPU, _ op: Operation, supervisor: Bool) -> Operation? {
   if let fault = checkExtended(cpu, op) { return fault() }
   let address = cpu.effectiveAddress(op)
-  if address & 63 != 0 { return raiseGP(cpu, op) }
+  if address & 63 != 0 { return misplaced(cpu, op, address) }
   let mask = requested(cpu)
   return withBuffer { buffer in
+    // XCOMP_BV is looked at first.
+    guard touchEnd(cpu, op, address, Image.legacy + 9, write: false) else { return raise(cpu, op) }
     guard let head = readBytes(cpu, op, address, Image.avx, buffer) else { return raise(cpu, op) }
     let present = head.loadUnaligned(fromByteOffset: Image.legacy, as: UInt64.self)
     let form = head.loadUnaligned(fromByteOffset: Image.legacy + 8, as: UInt64.self)

@@ -69,9 +69,9 @@ private func maskedByteStore(_ cpu: CPU, _ op: Operation) -> Operation? {
   let source = cpu.address(op.pointee.dst)
   let mask = cpu.address(op.pointee.src)
   let base = cpu.effectiveAddress(op)
-  for i in 0..<16 where mask.load(fromByteOffset: i, as: UInt8.self) & 0x80 != 0 {
-    guard readForWrite(cpu, op, base &+ UInt64(i), UInt8.self) != nil else { return raise(cpu, op) }
-  }
+  // Both halves are checked whatever the mask, the upper first (as measured on silicon).
+  guard readForWrite(cpu, op, base &+ 8, UInt64.self) != nil else { return raise(cpu, op) }
+  guard readForWrite(cpu, op, base, UInt64.self) != nil else { return raise(cpu, op) }
   for i in 0..<16 where mask.load(fromByteOffset: i, as: UInt8.self) & 0x80 != 0 {
     guard write(cpu, op, base &+ UInt64(i), source.load(fromByteOffset: i, as: UInt8.self)) else { return raise(cpu, op) }
   }

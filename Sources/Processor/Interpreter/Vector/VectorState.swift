@@ -69,6 +69,19 @@ func loadMXCSR(_ cpu: CPU) {
   #endif
 }
 
+/// Runs code of ours in the middle of guest code under the host's own modes: what it computes (a dictionary's size is
+/// floating-point arithmetic in Swift) must neither follow the guest's rounding nor leave flags that the guest would see.
+@inline(__always) func withHostModes<R>(_ body: () throws -> R) rethrows -> R {
+  #if arch(x86_64)
+    let saved = ph_get_mxcsr()
+    ph_set_mxcsr(MXCSR.initial)
+    defer { ph_set_mxcsr(saved) }
+    return try body()
+  #else
+    return try body()
+  #endif
+}
+
 /// Goes to the slow path where `need` (PV_VECTOR_* bits) is not all in `vector_ready`.
 @inline(__always) func isReady(_ cpu: CPU, _ need: UInt8) -> Bool {
   ~UInt8(truncatingIfNeeded: cpu.pointee.vector_ready) & need == 0
@@ -102,10 +115,27 @@ struct FloatTrial {
     loadMXCSR(cpu)
   }
 
+  /// An unmasked underflow is any tiny result, a masked one only a tiny and inexact one. Call between a run that raised none and
+  /// `end`, with the destination as it was before: while results are flushed to zero, the host says which are tiny.
+  func findTiny(_ cpu: CPU, _ run: () -> Void) -> Bool {
+    #if arch(x86_64)
+      guard before & 0x800 == 0 else { return false }
+      let saved = ph_get_mxcsr()
+      guard saved & 0x10 == 0 else { return false }
+      ph_set_mxcsr((saved & ~MXCSR.flags) | MXCSR.ftz)
+      run()
+      let tiny = ph_get_mxcsr() & 0x10 != 0
+      ph_set_mxcsr(saved)
+      return tiny
+    #else
+      return false
+    #endif
+  }
+
   /// Puts the flags together. Whether an unmasked exception was raised.
-  func end(_ cpu: CPU, faulted: Bool) -> Bool {
+  func end(_ cpu: CPU, faulted: Bool, tiny: Bool = false) -> Bool {
     syncMXCSR(cpu)
-    var raised = cpu.pointee.mxcsr & MXCSR.flags
+    var raised = cpu.pointee.mxcsr & MXCSR.flags | (tiny ? 0x10 : 0)
     let unmasked = raised & ~(before >> 7)
     // An unmasked exception of the operands keeps the result's from being looked for.
     if unmasked & 7 != 0 { raised &= 7 }
@@ -134,7 +164,16 @@ func raiseFloat(_ cpu: CPU, _ op: Operation) -> Operation? { raise(cpu, op, cpu.
   let trial = FloatTrial(cpu)
   cpu.pointee.vector_ready |= UInt32(PV_VECTOR_MASKED)
   let faulted = copy[0].handler(cpu, copy) == nil
-  let raised = trial.end(cpu, faulted: faulted)
+  var tiny = false
+  if !faulted {
+    let computed = destination.loadUnaligned(as: SIMD4<UInt64>.self)
+    tiny = trial.findTiny(cpu) {
+      destination.storeBytes(of: saved, as: SIMD4<UInt64>.self)
+      _ = copy[0].handler(cpu, copy)
+    }
+    destination.storeBytes(of: computed, as: SIMD4<UInt64>.self)
+  }
+  let raised = trial.end(cpu, faulted: faulted, tiny: tiny)
   if faulted { return raise(cpu, op) }
   if raised {
     destination.storeBytes(of: saved, as: SIMD4<UInt64>.self)

@@ -270,13 +270,13 @@ private func moveMask(_ cpu: CPU, _ op: Operation) -> Operation? {
   return next(cpu, op)
 }
 
-/// MASKMOVQ. All eight bytes are checked for writing if any is to be written; with an empty mask memory is not touched.
+/// MASKMOVQ. All eight bytes are checked for writing, also with an empty mask (as measured on silicon).
 private func storeMasked(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard mmxReady(cpu) else { return mmxBlocked(cpu, op) }
   let mask = cpu.get(op.pointee.src, UInt64.self)
+  let address = cpu.effectiveAddress(op)
+  guard let old = readForWrite(cpu, op, address, UInt64.self) else { return raise(cpu, op) }
   if mask & 0x8080_8080_8080_8080 != 0 {
-    let address = cpu.effectiveAddress(op)
-    guard let old = readForWrite(cpu, op, address, UInt64.self) else { return raise(cpu, op) }
     var select: UInt64 = 0
     for n in 0..<UInt64(8) where (mask >> (8 * n + 7)) & 1 != 0 { select |= 0xFF << (8 * n) }
     let value = old & ~select | cpu.get(op.pointee.dst, UInt64.self) & select

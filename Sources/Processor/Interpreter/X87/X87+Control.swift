@@ -7,7 +7,7 @@ import X86
 
 func registerX87Control(_ table: inout LoweringTable) {
   let names: [(String, pv_handler)] = [
-    ("fwait", wait), ("fnop", doNothing), ("fninit", initialize), ("fnclex", clearExceptions), ("fldcw", loadControl),
+    ("fwait", wait), ("fninit", initialize), ("fnclex", clearExceptions), ("fldcw", loadControl),
     ("fnstcw", storeControl), ("fincstp", incrementTop), ("fdecstp", decrementTop), ("ffree", free), ("ffreep", freeAndPop),
   ]
   for (name, handler) in names {
@@ -15,6 +15,12 @@ func registerX87Control(_ table: inout LoweringTable) {
       op.handler = handler
       return x87Available
     }
+  }
+  table.register("fnop") { i, op in
+    // DB E0, E1 and E4 (FNENI, FNDISI, FNSETPM) do not wait.
+    let waits = !InstructionTable.shared.forms[Int(i.form)].flags.contains(.alternative)
+    op.handler = waits ? doNothing : doNothingAtOnce
+    return x87Available
   }
   table.register("fnstsw") { i, op in
     op.handler = i.operands.0.kind == .memory ? storeStatus : storeStatusToAX
@@ -43,6 +49,10 @@ private func wait(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 private func doNothing(_ cpu: CPU, _ op: Operation) -> Operation? {
   x87Ready(cpu) ? next(cpu, op) : x87Blocked(cpu, op)
+}
+
+private func doNothingAtOnce(_ cpu: CPU, _ op: Operation) -> Operation? {
+  isOff(cpu) ? x87Blocked(cpu, op) : next(cpu, op)
 }
 
 private func reset(_ cpu: CPU) {
@@ -173,7 +183,9 @@ private func storeEnvironment(_ cpu: CPU, _ op: Operation) -> Operation? {
   if isOff(cpu) { return x87Blocked(cpu, op) }
   return withImage { image in
     putEnvironment(cpu, op, image)
-    guard writeBytes(cpu, op, cpu.effectiveAddress(op), image, environmentSize(op)) else { return raise(cpu, op) }
+    let address = cpu.effectiveAddress(op)
+    guard touchEnd(cpu, op, address, environmentSize(op), write: true) else { return raise(cpu, op) }
+    guard writeBytes(cpu, op, address, image, environmentSize(op)) else { return raise(cpu, op) }
     cpu.pointee.x87_control_status |= 0x3F
     cpu.updateSummary()
     return next(cpu, op)
@@ -183,7 +195,9 @@ private func storeEnvironment(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func loadEnvironment(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard x87Ready(cpu) else { return x87Blocked(cpu, op) }
   return withImage { buffer in
-    guard let image = readBytes(cpu, op, cpu.effectiveAddress(op), environmentSize(op), buffer) else { return raise(cpu, op) }
+    let address = cpu.effectiveAddress(op)
+    guard touchEnd(cpu, op, address, environmentSize(op), write: false) else { return raise(cpu, op) }
+    guard let image = readBytes(cpu, op, address, environmentSize(op), buffer) else { return raise(cpu, op) }
     takeEnvironment(cpu, op, image)
     return next(cpu, op)
   }
@@ -195,7 +209,9 @@ private func saveState(_ cpu: CPU, _ op: Operation) -> Operation? {
     putEnvironment(cpu, op, image)
     let size = environmentSize(op)
     for i in 0..<UInt32(8) { copyRegisterUnaligned(image + size + Int(i) * 10, cpu.st(i)) }
-    guard writeBytes(cpu, op, cpu.effectiveAddress(op), image, size + 80) else { return raise(cpu, op) }
+    let address = cpu.effectiveAddress(op)
+    guard touchEnd(cpu, op, address, size + 80, write: true) else { return raise(cpu, op) }
+    guard writeBytes(cpu, op, address, image, size + 80) else { return raise(cpu, op) }
     reset(cpu)
     return next(cpu, op)
   }
@@ -207,7 +223,9 @@ private func restoreState(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard x87Ready(cpu) else { return x87Blocked(cpu, op) }
   return withImage { buffer in
     let size = environmentSize(op)
-    guard let image = readBytes(cpu, op, cpu.effectiveAddress(op), size + 80, buffer) else { return raise(cpu, op) }
+    let address = cpu.effectiveAddress(op)
+    guard touchEnd(cpu, op, address, size + 80, write: false) else { return raise(cpu, op) }
+    guard let image = readBytes(cpu, op, address, size + 80, buffer) else { return raise(cpu, op) }
     takeEnvironment(cpu, op, image)
     for i in 0..<UInt32(8) { copyRegister(cpu.st(i), image + size + Int(i) * 10) }
     return next(cpu, op)

@@ -28,6 +28,9 @@ func registerX87Moves(_ table: inout LoweringTable) {
     op.handler = loadMemory
     return true
   }
+  let uncheckedStore = Mnemonic("fstp").flatMap { name in
+    InstructionTable.shared.forms(of: name).first { $0.flags.contains(.alternative) }?.id
+  }
   for (name, pops) in [("fst", 0), ("fstp", 1)] {
     table.register(name) { i, op in
       switch (i.operands.0.kind, i.operands.0.size) {
@@ -39,7 +42,7 @@ func registerX87Moves(_ table: inout LoweringTable) {
         return true
       default:
         op.describe(0, pops: pops)
-        op.handler = storeRegister
+        op.handler = i.form == uncheckedStore ? storeRegisterUnchecked : storeRegister
         return true
       }
       op.handler = storeMemory
@@ -185,20 +188,14 @@ private func storeMemory(_ cpu: CPU, _ op: Operation) -> Operation? {
     }
     // Unmasked overflow and underflow keep a store from memory too.
     let unmasked = status & ~UInt32(cpu.x87Control) & 0x1F
+    // Nothing is looked at in memory then.
     if unmasked == 0 {
       guard writeBytes(cpu, op, address, result, size) else { return raise(cpu, op) }
-    } else {
-      // Whether the store would fault is found out first all the same.
-      guard writable(cpu, op, address, size) else { return raise(cpu, op) }
     }
     _ = cpu.settle(status)
     if unmasked == 0 { popAll(cpu, op.pointee.pops) }
     return next(cpu, op)
   }
-}
-
-private func writable(_ cpu: CPU, _ op: Operation, _ address: UInt64, _ size: Int) -> Bool {
-  withTemporary { readForWriteSlow(cpu, op, address, $0, size) }
 }
 
 /// The default NaN in a memory form.
@@ -220,7 +217,6 @@ private func storeExtended(_ cpu: CPU, _ op: Operation) -> Operation? {
     let empty = cpu.isEmpty(0)
     if empty { putIndefinite(image) } else { copyRegister(image, cpu.st(0)) }
     if empty && UInt32(cpu.x87Control) & Status.invalid == 0 {
-      guard writable(cpu, op, address, 10) else { return raise(cpu, op) }
       _ = cpu.stackFault(overflow: false)
       return next(cpu, op)
     }
@@ -243,6 +239,14 @@ private func storeRegister(_ cpu: CPU, _ op: Operation) -> Operation? {
   }
   cpu.markUsed(to)
   popAll(cpu, op.pointee.pops)
+  return next(cpu, op)
+}
+
+/// FSTP ST(i) by D9 /3: an empty ST(0) is popped and nothing else happens, as on Intel's processors.
+private func storeRegisterUnchecked(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard x87Ready(cpu), cpu.isEmpty(0) else { return storeRegister(cpu, op) }
+  cpu.clearC1()
+  cpu.pop()
   return next(cpu, op)
 }
 
