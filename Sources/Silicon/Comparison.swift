@@ -109,11 +109,13 @@ struct Comparison {
     compare("flags", h.rflags & looked, g.rflags & looked)
     compare("fs base", h.fs_base, g.fs_base)
     compare("gs base", h.gs_base, g.gs_base)
-    compare("es", UInt64(h.selectors.0), UInt64(g.selectors.0))
-    compare("ss", UInt64(h.selectors.2), UInt64(g.selectors.2))
-    compare("ds", UInt64(h.selectors.3), UInt64(g.selectors.3))
-    compare("fs", UInt64(h.selectors.4), UInt64(g.selectors.4))
-    compare("gs", UInt64(h.selectors.5), UInt64(g.selectors.5))
+    // A switch to another program on the host makes 0 of the other null selectors.
+    func selector(_ value: UInt16) -> UInt64 { value < 4 ? 0 : UInt64(value) }
+    compare("es", selector(h.selectors.0), selector(g.selectors.0))
+    compare("ss", selector(h.selectors.2), selector(g.selectors.2))
+    compare("ds", selector(h.selectors.3), selector(g.selectors.3))
+    compare("fs", selector(h.selectors.4), selector(g.selectors.4))
+    compare("gs", selector(h.selectors.5), selector(g.selectors.5))
     compareImages(hostRaw + 256, guestRaw + 256, &found)
     let looksAtMemory = host.vector < 0 || !rules.names.contains("faultMemory")
     if looksAtMemory && memcmp(hostData, guestData, Int(PSIL_DATA_BYTES)) != 0 { compareMemory(test, &found) }

@@ -73,8 +73,8 @@ struct OpenResults {
       if outcome.vector == 19 {
         var mxcsr = h.load(fromByteOffset: 24, as: UInt32.self)
         let other = g.load(fromByteOffset: 24, as: UInt32.self)
-        // Whether an unmasked underflow is inexact too is asked of a result with an unbounded exponent.
-        var open: UInt32 = mxcsr & 0x800 == 0 ? 0x20 : 0
+        // Whether an unmasked overflow or underflow is inexact too is asked of a result with an unbounded exponent.
+        var open: UInt32 = mxcsr & 0xC00 == 0xC00 ? 0 : 0x20
         if rule.names.contains("faultMXCSR") { open = 0x3F }
         mxcsr = mxcsr & ~open | other & open
         h.storeBytes(of: mxcsr, toByteOffset: 24, as: UInt32.self)

@@ -149,6 +149,11 @@ private func fullTags(_ cpu: CPU) -> UInt16 {
   return tags
 }
 
+/// The first and then the last byte are touched before the rest, as processors do: CR2 shows it.
+private func touchEnds(_ cpu: CPU, _ op: Operation, _ address: UInt64, _ count: Int, write: Bool) -> Bool {
+  touchEnd(cpu, op, address, 1, write: write) && touchEnd(cpu, op, address, count, write: write)
+}
+
 /// The environment is 28 bytes in the 32-bit format, 14 in the 16-bit one.
 private func environmentSize(_ op: Operation) -> Int { op.pointee.extra == 1 ? 14 : 28 }
 
@@ -184,7 +189,7 @@ private func storeEnvironment(_ cpu: CPU, _ op: Operation) -> Operation? {
   return withImage { image in
     putEnvironment(cpu, op, image)
     let address = cpu.effectiveAddress(op)
-    guard touchEnd(cpu, op, address, environmentSize(op), write: true) else { return raise(cpu, op) }
+    guard touchEnds(cpu, op, address, environmentSize(op), write: true) else { return raise(cpu, op) }
     guard writeBytes(cpu, op, address, image, environmentSize(op)) else { return raise(cpu, op) }
     cpu.pointee.x87_control_status |= 0x3F
     cpu.updateSummary()
@@ -196,7 +201,7 @@ private func loadEnvironment(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard x87Ready(cpu) else { return x87Blocked(cpu, op) }
   return withImage { buffer in
     let address = cpu.effectiveAddress(op)
-    guard touchEnd(cpu, op, address, environmentSize(op), write: false) else { return raise(cpu, op) }
+    guard touchEnds(cpu, op, address, environmentSize(op), write: false) else { return raise(cpu, op) }
     guard let image = readBytes(cpu, op, address, environmentSize(op), buffer) else { return raise(cpu, op) }
     takeEnvironment(cpu, op, image)
     return next(cpu, op)
@@ -210,7 +215,7 @@ private func saveState(_ cpu: CPU, _ op: Operation) -> Operation? {
     let size = environmentSize(op)
     for i in 0..<UInt32(8) { copyRegisterUnaligned(image + size + Int(i) * 10, cpu.st(i)) }
     let address = cpu.effectiveAddress(op)
-    guard touchEnd(cpu, op, address, size + 80, write: true) else { return raise(cpu, op) }
+    guard touchEnds(cpu, op, address, size + 80, write: true) else { return raise(cpu, op) }
     guard writeBytes(cpu, op, address, image, size + 80) else { return raise(cpu, op) }
     reset(cpu)
     return next(cpu, op)
@@ -224,7 +229,7 @@ private func restoreState(_ cpu: CPU, _ op: Operation) -> Operation? {
   return withImage { buffer in
     let size = environmentSize(op)
     let address = cpu.effectiveAddress(op)
-    guard touchEnd(cpu, op, address, size + 80, write: false) else { return raise(cpu, op) }
+    guard touchEnds(cpu, op, address, size + 80, write: false) else { return raise(cpu, op) }
     guard let image = readBytes(cpu, op, address, size + 80, buffer) else { return raise(cpu, op) }
     takeEnvironment(cpu, op, image)
     for i in 0..<UInt32(8) { copyRegister(cpu.st(i), image + size + Int(i) * 10) }
