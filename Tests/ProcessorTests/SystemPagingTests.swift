@@ -40,7 +40,8 @@ import Testing
       machine.memory.copyIn(code, at: TestMachine.code)
       cpu.pointee.rip = TestMachine.code
       #expect(machine.vcpu.run(until: machine.vcpu.now + 1) == .exception(vector: 14, errorCode: 7))
-      #expect(cpu.pointee.cr2 == 0x21000)
+      // The last byte is touched first.
+      #expect(cpu.pointee.cr2 & ~4095 == 0x21000)
       #expect(machine.memory.copyOut(at, count: 256) == [UInt8](repeating: 0xAA, count: 256))
     }
     machine.memory.store(UInt64(0x21007), at: entry(0x21))
