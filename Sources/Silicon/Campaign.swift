@@ -35,6 +35,7 @@ public final class SiliconCampaign {
   let pattern: UnsafeMutableRawPointer
   let original: UnsafeMutableRawPointer
   let seed: UInt64
+  let isTranslating: Bool
   public let forms: [InstructionForm]
   /// Forms that are not compared, each with its reason.
   public let excluded: [(form: InstructionForm, reason: String)]
@@ -45,11 +46,13 @@ public final class SiliconCampaign {
 
   /// - Parameters:
   ///   - only: mnemonics to run; empty: every form that user mode can run on this host.
+  ///   - isTranslating: run the guest's instruction in the translator.
   ///   - isStrict: compare undefined flags as well.
   ///   - samples: cases reported in full of each kind of difference.
-  public init(seed: UInt64, only: [String] = [], isStrict: Bool = false, samples: UInt64 = 1) throws {
+  public init(seed: UInt64, only: [String] = [], isTranslating: Bool = false, isStrict: Bool = false, samples: UInt64 = 1) throws {
     guard psil_start() == 1 else { throw Failure.noHost(String(cString: psil_reason())) }
     self.seed = seed
+    self.isTranslating = isTranslating
     maximumSamples = samples
     let host = HostFeatures()
     var forms: [InstructionForm] = []
@@ -64,6 +67,7 @@ public final class SiliconCampaign {
     self.forms = forms
     self.excluded = excluded
     guest = try SiliconGuest()
+    if isTranslating && !guest.vcpu.enableTranslator() { throw Failure.noHost("no executable memory for the translator") }
     before = psil_before()
     after = psil_after()
     guestAfter = .allocate(capacity: 1)
@@ -119,19 +123,28 @@ public final class SiliconCampaign {
       _ = guest.memory.copyIn(UnsafeRawBufferPointer(rebasing: $0[0..<room]), at: SiliconGuest.codeFrame << 12 + UInt64(offset))
     }
     // The guest stops at a breakpoint behind a repetition, so that its budget may be large and the repetition is not
-    // interrupted.
-    let repeats = test.instruction.prefixes.isDisjoint(with: [.rep, .repne]) ? false : CaseGenerator.isString(form.mnemonic.name)
-    if repeats && test.bytes.count < room {
+    // interrupted; and behind what is to be translated, which is done to whole blocks only.
+    let repeats = !test.instruction.prefixes.isDisjoint(with: [.rep, .repne]) && CaseGenerator.isString(form.mnemonic.name)
+    let stops = repeats || isTranslating
+    if stops && test.bytes.count < room {
       _ = guest.memory.copyIn([0xCC], at: SiliconGuest.codeFrame << 12 + UInt64(offset + test.bytes.count))
     }
-    guest.load(before)
     psil_run()
-    let exited = guest.step(repeats: repeats, end: test.start &+ UInt64(test.bytes.count))
+    guest.load(before)
+    var exited = guest.step(stops: stops)
+    if isTranslating {
+      // A block is translated when it is found for the third time.
+      for _ in 0..<2 {
+        guest.data.copyMemory(from: original, byteCount: bytes)
+        guest.load(before)
+        exited = guest.step(stops: true)
+      }
+    }
     guest.store(guestAfter)
     memset(hostCode + offset, 0xCC, room)
     memset(guest.code + offset, 0xCC, room)
     let hostOutcome = Comparison.hostOutcome(test, after)
-    let guestOutcome = Comparison.guestOutcome(exited, guestAfter.pointee.cr2)
+    let guestOutcome = Comparison.guestOutcome(test, exited, guestAfter, stops: stops)
     report.executions += 1
     report.compared[Int(form.id)] += 1
     if hostOutcome.vector < 0 { report.completed[Int(form.id)] += 1 }

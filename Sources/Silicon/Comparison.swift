@@ -63,9 +63,16 @@ struct Comparison {
     return Outcome(vector: Int32(bitPattern: s.vector), error: error, cr2: s.vector == 14 ? s.cr2 : 0)
   }
 
-  static func guestOutcome(_ exit: Exit, _ cr2: UInt64) -> Outcome {
+  /// The guest's outcome. Where breakpoints stand behind the instruction (`stops`), reaching one is success as it is on the host.
+  static func guestOutcome(_ test: SiliconCase, _ exit: Exit, _ state: UnsafeMutablePointer<psil_state>, stops: Bool) -> Outcome {
+    let (rip, cr2) = (state.pointee.rip, state.pointee.cr2)
+    let end = test.start &+ UInt64(test.bytes.count)
     switch exit {
     case .deadline: return .went
+    case .exception(3, _) where stops && !(test.instruction.mnemonic.name == "int3" && rip == end):
+      state.pointee.rip = rip &- 1
+      return .went
+    case .exception(14, let error?) where stops && error & 0x10 != 0 && cr2 == rip && !(rip >= test.start && rip < end): return .went
     case .exception(let vector, let error):
       return Outcome(vector: Int32(vector), error: error ?? 0, cr2: vector == 14 ? cr2 : 0)
     case .syscall: return Outcome(vector: 1000, error: 0, cr2: 0)
@@ -117,7 +124,7 @@ struct Comparison {
     compare("fs", selector(h.selectors.4), selector(g.selectors.4))
     compare("gs", selector(h.selectors.5), selector(g.selectors.5))
     compareImages(hostRaw + 256, guestRaw + 256, &found)
-    let looksAtMemory = host.vector < 0 || !rules.names.contains("faultMemory")
+    let looksAtMemory = host.vector < 0 || !rules.names.contains("faultMemory") || test.instruction.operands.0.size != 10
     if looksAtMemory && memcmp(hostData, guestData, Int(PSIL_DATA_BYTES)) != 0 { compareMemory(test, &found) }
     return found
   }

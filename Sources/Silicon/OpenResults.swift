@@ -10,13 +10,13 @@ struct OpenResults {
   /// - approximate: 12 bits of fraction are enough.
   /// - faultPage: of an access that faults, CR2's page alone is compared.
   /// - faultUpper: where it faults, bits of vector registers above the operand's width are not compared.
-  /// - faultMemory: where it faults, memory is not compared.
+  /// - faultMemory: where a store of ten bytes faults, memory is not compared.
   /// - faultMXCSR: where it faults, MXCSR's flags are not compared.
   private static let table = """
     rcpps rcpss rsqrtps rsqrtss vrcpps vrcpss vrsqrtps vrsqrtss: approximate
     vpgatherdd vpgatherdq vpgatherqd vpgatherqq vgatherdps vgatherdpd vgatherqps vgatherqpd: faultPage faultUpper
     vmaskmovps vmaskmovpd vpmaskmovd vpmaskmovq: faultPage
-    fbstp: faultMemory
+    fbstp fstp: faultMemory
     dpps dppd vdpps vdppd: faultMXCSR
     """
 

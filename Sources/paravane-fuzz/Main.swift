@@ -17,7 +17,7 @@ struct Main {
 
   static func usage() -> Never {
     let text = """
-      usage: paravane-fuzz silicon [--seed N] [--count N] [--only MNEMONIC[,MNEMONIC…]] [--jobs N] [--first N] [--strict] [--samples N]
+      usage: paravane-fuzz silicon [--seed N] [--count N] [--only MNEMONIC[,MNEMONIC…]] [--jobs N] [--first N] [--translator] [--strict] [--samples N]
       """
     FileHandle.standardError.write(Data((text + "\n").utf8))
     exit(64)

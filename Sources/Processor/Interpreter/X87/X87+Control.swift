@@ -149,9 +149,17 @@ private func fullTags(_ cpu: CPU) -> UInt16 {
   return tags
 }
 
-/// The first and then the last byte are touched before the rest, as processors do: CR2 shows it.
+/// The control word (with its upper half in the 32-bit format) and then the last byte are touched before the rest, as processors
+/// do: CR2 shows it.
 private func touchEnds(_ cpu: CPU, _ op: Operation, _ address: UInt64, _ count: Int, write: Bool) -> Bool {
-  touchEnd(cpu, op, address, 1, write: write) && touchEnd(cpu, op, address, count, write: write)
+  let first: Bool
+  switch (write, op.pointee.extra == 1) {
+  case (true, true): first = readForWrite(cpu, op, address, UInt16.self) != nil
+  case (true, false): first = readForWrite(cpu, op, address, UInt32.self) != nil
+  case (false, true): first = read(cpu, op, address, UInt16.self) != nil
+  case (false, false): first = read(cpu, op, address, UInt32.self) != nil
+  }
+  return first && touchEnd(cpu, op, address, count, write: write)
 }
 
 /// The environment is 28 bytes in the 32-bit format, 14 in the 16-bit one.
