@@ -39,17 +39,24 @@ test: packages fixtures ## run every test, fetching what they need
 	@bash Fixtures/debian/kernel.sh amd64 $(KERNELS)
 	swift build -c release --product paravane
 	swift test
+	bash Fixtures/error-tests.sh .build/release/paravane $(KERNELS) .build-fixtures
 	bash Fixtures/boot-tests.sh .build/release/paravane $(KERNELS)
+
+bench: build kernels ## measure against this machine itself and QEMU, and name the thresholds that are missed
+	bash Benchmarks/run.sh $(PRODUCT) $(KERNELS) .build-bench-guest $(ROWS)
+
+docs: ## check that every link in the documentation leads somewhere
+	@bash Documentation/check-links.sh
 
 conformance: packages fixtures ## ask the real Xen again and hold Paravane to its answers
 	bash Fixtures/record-xen.sh --check
 	PARAVANE_ONLY=Hypervisor swift test --scratch-path .build-conformance --filter FixtureTests
 
 format: ## rewrite the sources in the house format
-	swift format -i -r Package.swift Sources Tests Benchmarks
+	swift format -i -r Package.swift Sources Tests
 
 lint: ## check the house format
-	swift format lint -s -r Package.swift Sources Tests Benchmarks
+	swift format lint -s -r Package.swift Sources Tests
 
 clean: ## remove what was built
 	rm -rf .build .build-*

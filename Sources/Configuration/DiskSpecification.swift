@@ -100,7 +100,7 @@ public struct DiskSpecification: Sendable, Equatable {
 
   /// The number by which a PV guest knows the device (xen-vbd-interface(7)); nil if the name is none.
   public var virtualDevice: UInt32? {
-    if let number = UInt32(device) { return number }
+    if device.isDigits { return UInt32(device) }
     let letters: Substring
     let kind: String
     if device.hasPrefix("xvd") {
@@ -120,7 +120,7 @@ public struct DiskSpecification: Sendable, Equatable {
     if digits.isEmpty {
       partition = 0
     } else {
-      guard let number = UInt32(digits), number > 0 else { return nil }
+      guard digits.isDigits, let number = UInt32(digits), number > 0 else { return nil }
       partition = number
     }
     var disk: UInt32 = 0
@@ -141,6 +141,9 @@ public struct DiskSpecification: Sendable, Equatable {
 }
 
 extension StringProtocol {
+  /// Digits and nothing else: Swift's own conversions take a sign.
+  var isDigits: Bool { !isEmpty && utf8.allSatisfy { $0 >= 48 && $0 <= 57 } }
+
   var trimmed: String {
     var slice = self[...]
     while let c = slice.first, c == " " || c == "\t" { slice = slice.dropFirst() }

@@ -40,10 +40,14 @@ public struct NetworkSpecification: Sendable, Equatable {
       case "model": model = parts[1]
       case "vifname": name = parts[1]
       case "mtu":
-        guard let value = Int(parts[1]), (68...65535).contains(value) else { throw ConfigurationError(message: "vif: mtu '\(parts[1])' is no MTU") }
+        guard let value = Int(parts[1]), (68...65535).contains(value) else {
+          throw ConfigurationError(message: "vif: mtu '\(parts[1])' is no MTU")
+        }
         mtu = value
       case "type":
-        guard parts[1] == "vif" || parts[1] == "ioemu" else { throw ConfigurationError(message: "vif: type '\(parts[1])' is none of vif, ioemu") }
+        guard parts[1] == "vif" || parts[1] == "ioemu" else {
+          throw ConfigurationError(message: "vif: type '\(parts[1])' is none of vif, ioemu")
+        }
       case "bridge", "script", "gatewaydev", "backend":
         throw ConfigurationError(message: "vif: \(parts[0])= needs a host's bridge; say link=user, link=tap,ifname=… or link=socket,path=…")
       case "ip", "rate", "accel", "trusted": continue
@@ -74,7 +78,7 @@ public struct NetworkSpecification: Sendable, Equatable {
 
   static func macAddress(_ text: String) throws(ConfigurationError) -> [UInt8] {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    let bytes = parts.compactMap { $0.count == 2 ? UInt8($0, radix: 16) : nil }
+    let bytes = parts.compactMap { $0.count == 2 && $0.allSatisfy(\.isHexDigit) ? UInt8($0, radix: 16) : nil }
     guard parts.count == 6, bytes.count == 6 else { throw ConfigurationError(message: "vif: '\(text)' is no MAC address") }
     guard bytes[0] & 1 == 0 else { throw ConfigurationError(message: "vif: '\(text)' is a multicast address") }
     return bytes
@@ -87,8 +91,8 @@ public struct NetworkSpecification: Sendable, Equatable {
     guard sides.count == 2 else { throw bad }
     let host = sides[0].split(separator: ":", omittingEmptySubsequences: false).map(String.init)
     let guest = sides[1].split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-    guard host.count == 3, host[0] == "tcp" || host[0] == "udp", let hostPort = UInt16(host[2]) else { throw bad }
-    guard guest.count == 2, let guestPort = UInt16(guest[1]) else { throw bad }
+    guard host.count == 3, host[0] == "tcp" || host[0] == "udp", host[2].isDigits, let hostPort = UInt16(host[2]) else { throw bad }
+    guard guest.count == 2, guest[1].isDigits, let guestPort = UInt16(guest[1]) else { throw bad }
     return Forward(
       isUDP: host[0] == "udp", hostAddress: host[1].isEmpty ? "127.0.0.1" : host[1], hostPort: hostPort, guestAddress: guest[0],
       guestPort: guestPort)

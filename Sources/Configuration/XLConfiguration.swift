@@ -74,7 +74,9 @@ public struct XLConfiguration: Sendable, Equatable {
       scanner.skipBlank(newlines: false)
       let value = try scanner.value(depth: 0)
       scanner.skipBlank(newlines: false)
-      guard scanner.endOfStatement() else { throw ConfigurationError(line: scanner.line, message: "unexpected text after the value of \(key)") }
+      guard scanner.endOfStatement() else {
+        throw ConfigurationError(line: scanner.line, message: "unexpected text after the value of \(key)")
+      }
       entries.append(Entry(key: key, value: appends ? merged(key, value) : value, line: line))
     }
   }
@@ -197,7 +199,7 @@ private struct Scanner {
       }
       values.append(try value(depth: depth + 1))
       skipBlank(newlines: true)
-      if !take(UInt8(ascii: ",")), peek != UInt8(ascii: "]") {
+      if !take(UInt8(ascii: ",")), let next = peek, next != UInt8(ascii: "]") {
         throw ConfigurationError(line: line, message: "expected ',' or ']' in the list")
       }
     }

@@ -96,6 +96,7 @@ public final class MachineMemory: @unchecked Sendable {
 
   @discardableResult public func zero(_ address: UInt64, count: Int) -> Bool {
     guard count >= 0, contains(address, count) else { return false }
+    guard count > 0 else { return true }
     willWrite(address, count)
     memset(base + Int(address), 0, count)
     return true
@@ -104,7 +105,7 @@ public final class MachineMemory: @unchecked Sendable {
   /// Host memory of [address, address + count) for writing, code dropped already; nil outside memory. Use at once.
   public func writable(_ address: UInt64, _ count: Int) -> UnsafeMutableRawBufferPointer? {
     guard count >= 0, contains(address, count) else { return nil }
-    willWrite(address, count)
+    if count > 0 { willWrite(address, count) }
     return UnsafeMutableRawBufferPointer(start: base + Int(address), count: count)
   }
 
@@ -114,6 +115,7 @@ public final class MachineMemory: @unchecked Sendable {
     return UnsafeRawBufferPointer(start: base + Int(address), count: count)
   }
 
+  /// Drops decoded code that a write of `count` bytes, one at least, inside memory will overlap.
   @inlinable public func willWrite(_ address: UInt64, _ count: Int) {
     var frame = Int(address >> 12)
     let last = Int((address &+ UInt64(count) &- 1) >> 12)

@@ -76,7 +76,13 @@ extension PVMachine {
       start = try DomainBuilder().build(
         domain: domain, kernel: kernel, ramdisk: ramdisk, commandLine: options.commandLine, storePort: storePort, consolePort: consolePort)
     } catch {
-      throw MachineError(status: 65, message: "\(options.kernel): \(error)")
+      // What does not fit was asked for wrongly; the kernel itself has been found good.
+      let status: Int32
+      switch error {
+      case .layout, .commandLineTooLong, .commandLineHasNul: status = 64
+      case .noXenFrame, .tablesRefused, .noVCPU: status = 70
+      }
+      throw MachineError(status: status, message: "\(options.kernel): \(error)")
     }
     domain.updateTime(v)
     if let path = options.hypercallTracePath {

@@ -119,9 +119,9 @@ extension PVMachine {
       switch reason {
       case 0, 2: return Outcome(ending: .poweroff, status: 0)
       case 1: return Outcome(ending: .reboot, status: 4)
-      default: return Outcome(ending: .crash, status: 3, report: domain.crashReport(v))
+      default: return Outcome(ending: .crash, status: 3, report: domain.crashReport(v) + "\n")
       }
-    default: return Outcome(ending: .crash, status: 3, report: domain.crashReport(v))
+    default: return Outcome(ending: .crash, status: 3, report: domain.crashReport(v) + "\n")
     }
   }
 }

@@ -16,20 +16,27 @@ public final class DescriptorConsole: ConsoleLink, @unchecked Sendable {
 
   private let kind: Kind
   private let announce: @Sendable (String) -> Void
-  // Invariant: written by the accepting thread, read by the machine's; an Int32 store is whole on every host.
-  private let output = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+  private let output = Slot()
   private var listener: Int32 = -1
+
+  /// The descriptor to write to, -1 while there is none. The accepting thread holds it too, and may outlive the console.
+  private final class Slot: @unchecked Sendable {
+    // Invariant: written by the accepting thread, read by the machine's; an Int32 store is whole on every host.
+    private let pointer = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+    init() { pointer.initialize(to: -1) }
+    deinit { pointer.deallocate() }
+    var descriptor: Int32 {
+      get { pointer.pointee }
+      set { pointer.pointee = newValue }
+    }
+  }
 
   init(kind: Kind, announce: @escaping @Sendable (String) -> Void) {
     self.kind = kind
     self.announce = announce
-    output.initialize(to: -1)
   }
 
-  deinit {
-    stop()
-    output.deallocate()
-  }
+  deinit { stop() }
 
   public var isInteractive: Bool {
     if case .file = kind { return false }
@@ -41,7 +48,7 @@ public final class DescriptorConsole: ConsoleLink, @unchecked Sendable {
     case .file(let path):
       let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
       guard descriptor >= 0 else { throw ConsoleLinkError.cannotOpen(path: path, reason: systemError()) }
-      output.pointee = descriptor
+      output.descriptor = descriptor
     case .pty:
       var name = [CChar](repeating: 0, count: 128)
       let descriptor = ph_open_pty(&name, name.count)
@@ -52,7 +59,7 @@ public final class DescriptorConsole: ConsoleLink, @unchecked Sendable {
         tcsetattr(descriptor, TCSANOW, &settings)
       }
       _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
-      output.pointee = descriptor
+      output.descriptor = descriptor
       announce("console on \(String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))")
       startThread { Self.pump(descriptor, receive) }
     case .unix(let path):
@@ -80,17 +87,17 @@ public final class DescriptorConsole: ConsoleLink, @unchecked Sendable {
     }
     listener = descriptor
     announce("console on unix:\(path)")
-    let output = UInt(bitPattern: self.output)
+    let output = self.output
     startThread {
-      let slot = UnsafeMutablePointer<Int32>(bitPattern: output)!
       while true {
         let client = accept(descriptor, nil, nil)
-        guard client >= 0 else { return }
-        slot.pointee = client
+        guard client >= 0 else { break }
+        output.descriptor = client
         Self.pump(client, receive)
-        slot.pointee = -1
+        output.descriptor = -1
         close(client)
       }
+      close(descriptor)
     }
   }
 
@@ -114,7 +121,7 @@ public final class DescriptorConsole: ConsoleLink, @unchecked Sendable {
   }
 
   public func write(_ bytes: [UInt8]) {
-    let descriptor = output.pointee
+    let descriptor = output.descriptor
     guard descriptor >= 0 else { return }
     if case .pty = kind {
       // Nobody may be reading: what does not fit is dropped, as a serial line would.
@@ -126,7 +133,8 @@ public final class DescriptorConsole: ConsoleLink, @unchecked Sendable {
 
   public func stop() {
     if listener >= 0 {
-      close(listener)
+      // Wakes the accepting thread, which closes it: a number closed here might be another file's before that thread looks.
+      shutdown(listener, Int32(SHUT_RDWR))
       if case .unix(let path) = kind { unlink(path) }
     }
     listener = -1
