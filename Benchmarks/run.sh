@@ -28,7 +28,7 @@ processor_time() {
   for file in /proc/"$1"/task/*/schedstat; do
     read -r part rest 2>/dev/null <"$file" && sum=$((sum + part))
   done
-  read -r line 2>/dev/null </proc/"$1"/stat || return
+  read -r line 2>/dev/null </proc/"$1"/stat || { echo 0; return; }
   # shellcheck disable=SC2086
   set -- ${line##*) }
   echo $((sum + (${14} + ${15}) * (1000000000 / ticks)))

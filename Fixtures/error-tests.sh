@@ -112,6 +112,10 @@ for spec in "disk.raw" "disk.raw,raw,vda,rw" "disk.raw,vmdk,xvda,rw" "disk.raw,r
 done
 refuse 64 "two disks of one name" "xvda" run --kernel "$hello" --disk disk.raw,raw,xvda,ro --disk disk.raw,raw,xvda,ro
 refuse 66 "no such disk" "no-disk" run --kernel "$hello" --disk no-disk,raw,xvda,rw
+printf 'QFI\373\0\0\0\011' >newer.qcow2
+for image in empty text newer.qcow2; do
+  refuse 65 "$image as a qcow2 disk" "$image" run --kernel "$hello" --disk $image,qcow2,xvda,rw
+done
 # A guest that never ends holds the disk.
 "$paravane" run --kernel "$fixtures/endless" --cmdline case=1 --disk disk.raw,raw,xvda,rw --console file:/dev/null </dev/null >/dev/null 2>held &
 helper=$!

@@ -85,6 +85,20 @@ final class WholeMachineTests {
     #expect(Set([plain.digest, worded.digest, other.digest]).count == 3)
   }
 
+  @Test(arguments: [("hello", "", 0), ("crashes", "case=8", 3), ("hostile", "n=300 seed=2", 0)] as [(String, String, Int32)])
+  func theEnginesEndInTheSameState(guest: String, words: String, status: Int32) throws {
+    let interpreted = try run(options(guest, words))
+    var options = options(guest, words)
+    options.engine = .translator
+    // A host without executable memory has no translator.
+    if failure(options)?.status == 69 { return }
+    let translated = try run(options)
+    #expect(interpreted.outcome.status == status)
+    #expect(translated.outcome.status == status && translated.console == interpreted.console)
+    #expect(translated.outcome.report == interpreted.outcome.report)
+    #expect(translated.digest == interpreted.digest, "\(difference(interpreted.machine, translated.machine))")
+  }
+
   @Test(arguments: [1, 8, 10])
   func aCrashGivesStatus3AndAReport(number: Int) throws {
     let run = try run(options("crashes", "case=\(number)"))
