@@ -4,6 +4,11 @@ CONFIGURATION ?= release
 PRODUCT = .build/$(CONFIGURATION)/paravane
 SWIFT_BUILD = swift build -c $(CONFIGURATION)
 KERNELS = .kernels
+FUZZ = .build/release/paravane-fuzz
+SEED ?= 1
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+FUZZ_SECONDS ?= 60
+SOAK_HOURS ?= 8
 
 .PHONY: help run build install test bench fuzz soak conformance format lint docs clean packages kernels fixtures swift
 
@@ -38,7 +43,10 @@ test: packages fixtures ## run every test, fetching what they need
 	@bash Fixtures/debian/kernel.sh cloud-amd64 $(KERNELS)
 	@bash Fixtures/debian/kernel.sh amd64 $(KERNELS)
 	swift build -c release --product paravane
+	swift build -c release --product paravane-fuzz
 	swift test
+	$(FUZZ) silicon --count 200000 --seed 1
+	$(FUZZ) silicon --count 200000 --seed 2 --translator
 	bash Fixtures/error-tests.sh .build/release/paravane $(KERNELS) .build-fixtures
 	bash Fixtures/boot-tests.sh .build/release/paravane $(KERNELS)
 
@@ -47,6 +55,21 @@ bench: build kernels ## measure against this machine itself and QEMU, and name t
 
 docs: ## check that every link in the documentation leads somewhere
 	@bash Documentation/check-links.sh
+
+fuzz: packages ## instructions on the processor and in both engines, hostile input to every part (SEED, FUZZ_SECONDS for each part)
+	swift build -c release --product paravane-fuzz
+	$(FUZZ) silicon --count 10000000 --seed $(SEED) --jobs $(JOBS)
+	$(FUZZ) silicon --count 5000000 --seed $(SEED) --jobs $(JOBS) --translator
+	@for target in $$($(FUZZ) targets); do $(FUZZ) $$target --seconds $(FUZZ_SECONDS) --seed $(SEED) || exit 1; done
+
+soak: build kernels ## boots and fuzzing in turn, with a new seed each round, for SOAK_HOURS
+	swift build -c release --product paravane-fuzz
+	@bash Fixtures/debian/kernel.sh amd64 $(KERNELS)
+	@end=$$(($$(date +%s) + $(SOAK_HOURS) * 3600)); seed=$(SEED); while [ $$(date +%s) -lt $$end ]; do \
+	  echo "soak: round with seed $$seed"; \
+	  bash Fixtures/boot-tests.sh $(PRODUCT) $(KERNELS) || exit 1; \
+	  $(MAKE) --no-print-directory fuzz SEED=$$seed || exit 1; \
+	  seed=$$((seed + 1)); done
 
 conformance: packages fixtures ## ask the real Xen again and hold Paravane to its answers
 	bash Fixtures/record-xen.sh --check

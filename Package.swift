@@ -45,7 +45,12 @@ var targets: [Target] = [
       "Devices", "X86", "CCrypto", .product(name: "Logging", package: "swift-log"),
     ], swiftSettings: safe),
   .target(name: "Silicon", dependencies: ["Processor", "GuestMemory", "X86", "CHost"], swiftSettings: hot),
-  .executableTarget(name: "paravane-fuzz", dependencies: ["Silicon", "X86"], swiftSettings: safe),
+  .executableTarget(
+    name: "paravane-fuzz",
+    dependencies: [
+      "Silicon", "X86", "Processor", "GuestMemory", "Hypervisor", "Devices", "Compression", "Xenstore", "BackEnds", "HostLinks", "Storage",
+      "Configuration", "CHost",
+    ], swiftSettings: safe),
   .executableTarget(
     name: "paravane",
     dependencies: [

@@ -36,6 +36,8 @@ __asm__(
     "  mov %rsp, 0x300008a0\n"
     "  rdfsbase %rax\n  mov %rax, 0x300008a8\n"
     "  rdgsbase %rax\n  mov %rax, 0x300008b0\n"
+    // Somebody else in this process may have left others there.
+    "  xor %eax, %eax\n  mov %eax, %ds\n  mov %eax, %es\n"
     "  mov 0x30000090, %rax\n  wrfsbase %rax\n"
     "  mov 0x30000098, %rax\n  wrgsbase %rax\n"
     "  mov $7, %eax\n  xor %edx, %edx\n  xrstor64 0x30000100\n"
@@ -152,9 +154,25 @@ static void *map_at(uint64_t address, size_t bytes, int protection, int descript
   return p == MAP_FAILED || (address && p != (void *)address) ? NULL : p;
 }
 
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
+
+// What belongs to the thread: its signal stack, and that a system call which an instruction makes by mistake becomes a signal
+// (Linux 5.11; older ones go without).
+static int start_thread(void) {
+  static __thread int started;
+  if (started) return 1;
+  size_t bytes = 1 << 18;
+  stack_t alternate = {.ss_sp = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), .ss_size = bytes};
+  if (alternate.ss_sp == MAP_FAILED || sigaltstack(&alternate, NULL) != 0) return 0;
+  prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, 0, 0, &AFTER->system_calls);
+  return started = 1;
+}
+
 int psil_start(void) {
   uint32_t a, b, c, d;
-  if (reason == NULL) return 1;
+  if (reason == NULL) return start_thread();
   __cpuid_count(7, 0, a, b, c, d);
   // HWCAP2 bit 1: the system lets user code use the FSGSBASE instructions.
   if (!(b & 1) || !(getauxval(AT_HWCAP2) & 2)) return reason = "no FSGSBASE for user code", 0;
@@ -177,22 +195,14 @@ int psil_start(void) {
   void *area = map_at(PSIL_BEFORE, PSIL_AREA_BYTES, PROT_READ | PROT_WRITE, -1, 0);
   close(descriptor);
   if (!code || !data || !fixed || !area) return reason = "the fixed addresses are taken", 0;
-  size_t bytes = 1 << 18;
-  stack_t alternate = {.ss_sp = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), .ss_size = bytes};
-  if (alternate.ss_sp == MAP_FAILED || sigaltstack(&alternate, NULL) != 0) return reason = "no signal stack", 0;
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_sigaction = caught;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigfillset(&action.sa_mask);
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
-#ifndef PR_SET_SYSCALL_USER_DISPATCH
-#define PR_SET_SYSCALL_USER_DISPATCH 59
-#endif
-  // A system call that an instruction makes by mistake becomes a signal (Linux 5.11; older ones go without).
-  prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, 0, 0, &AFTER->system_calls);
   reason = NULL;
-  return 1;
+  return start_thread();
 }
 
 const char *psil_reason(void) { return reason ? reason : ""; }

@@ -142,7 +142,8 @@ public final class SiliconCampaign {
     }
     guest.store(guestAfter)
     memset(hostCode + offset, 0xCC, room)
-    memset(guest.code + offset, 0xCC, room)
+    // By the write path, which drops what was decoded: a branch may come here later.
+    _ = guest.memory.copyIn([UInt8](repeating: 0xCC, count: room), at: SiliconGuest.codeFrame << 12 + UInt64(offset))
     let hostOutcome = Comparison.hostOutcome(test, after)
     let guestOutcome = Comparison.guestOutcome(test, exited, guestAfter, stops: stops)
     report.executions += 1

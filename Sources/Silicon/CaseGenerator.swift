@@ -156,7 +156,9 @@ struct CaseGenerator {
     let segment = instruction.segment == 4 ? before.pointee.fs_base : instruction.segment == 5 ? before.pointee.gs_base : 0
     // What base, index and displacement have to add up to. LEA and its like have no segment, which does not matter.
     let offset = (wanted &- segment) & mask
-    if code.displacementSize == 8 || (code.displacementSize == 4 && instruction.base == -1 && instruction.index == -1) {
+    if code.displacementSize == 8
+      || (code.displacementSize == 4 && instruction.base == -1 && (instruction.index == -1 || form.flags.contains(.vsib)))
+    {
       code.setDisplacement(offset)
       instruction.displacement = code.displacementSize == 4 ? Int64(Int32(truncatingIfNeeded: offset)) : Int64(bitPattern: offset)
     }

@@ -1,7 +1,8 @@
 import Foundation
 import Silicon
 
-/// `paravane-fuzz silicon …`: holds the interpreter against the host's processor.
+/// `paravane-fuzz silicon …` holds the processor's engines against the host's processor; `paravane-fuzz TARGET …` gives hostile input to
+/// a part.
 @main
 struct Main {
   static func main() {
@@ -11,13 +12,34 @@ struct Main {
     let options = Options(arguments)
     switch target {
     case "silicon": exit(SiliconCommand(options: options).run())
+    case "targets": print(names.joined(separator: "\n"))
+    default: exit(fuzz(target, FuzzCommand(name: target, options: options)))
+    }
+  }
+
+  /// The targets that take hostile input.
+  static let names = ["decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2"]
+
+  private static func fuzz(_ target: String, _ command: FuzzCommand) -> Int32 {
+    switch target {
+    case "decoder": command.run(DecoderTarget.self)
+    case "configuration": command.run(ConfigurationTarget.self)
+    case "compression": command.run(CompressionTarget.self)
+    case "kernel": command.run(KernelTarget.self)
+    case "hypercalls": command.run(HypercallTarget.self)
+    case "pagetables": command.run(PageTableTarget.self)
+    case "xenstore": command.run(StoreTarget.self)
+    case "rings": command.run(RingTarget.self)
+    case "qcow2": command.run(ImageTarget.self)
     default: usage()
     }
   }
 
   static func usage() -> Never {
     let text = """
-      usage: paravane-fuzz silicon [--seed N] [--count N] [--only MNEMONIC[,MNEMONIC…]] [--jobs N] [--first N] [--translator] [--strict] [--samples N]
+      usage: paravane-fuzz TARGET [--seconds N] [--seed N] [--first N] [--count N] [--verbose]
+             TARGET: \(names.joined(separator: ", "))
+             paravane-fuzz silicon [--seed N] [--count N] [--only MNEMONIC[,MNEMONIC…]] [--jobs N] [--first N] [--translator] [--strict] [--samples N]
       """
     FileHandle.standardError.write(Data((text + "\n").utf8))
     exit(64)

@@ -13,7 +13,8 @@ struct SiliconCommand {
     let campaign: SiliconCampaign
     do {
       campaign = try SiliconCampaign(
-        seed: options.number("seed", 1), only: only, isTranslating: options.has("translator"), isStrict: options.has("strict"), samples: options.number("samples", 1))
+        seed: options.number("seed", 1), only: only, isTranslating: options.has("translator"), isStrict: options.has("strict"),
+        samples: options.number("samples", 1))
     } catch {
       print("silicon: not compared: \(error)")
       return 0

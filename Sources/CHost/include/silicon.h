@@ -45,7 +45,7 @@ typedef struct psil_state {
   uint8_t xsave[PSIL_XSAVE_BYTES]; // 256: the standard format; x87, SSE, AVX
 } psil_state;
 
-/// Maps the areas and takes the signals of faults. 1, or 0 where the host cannot (`psil_reason` says why).
+/// Maps the areas and takes the signals of faults, for the calling thread: instructions run on it, and on one thread at a time. 1, or 0 where the host cannot (`psil_reason` says why).
 int psil_start(void);
 const char *psil_reason(void);
 /// The code pages, writable.
