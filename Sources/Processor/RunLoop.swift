@@ -58,7 +58,7 @@ extension VCPU {
 
   /// Runs a block's translation, and what follows it, if it has one or is worth one now; false if the interpreter is to run it.
   @inline(__always) private func runTranslated(_ block: UnsafeMutablePointer<pv_block>, _ translator: Translator) -> Bool {
-    guard cpu.pointee.mode == 0, cpu.pointee.budget >= Int64(block.pointee.count), block != blocks.single else {
+    guard pendingLink != UInt32.max, cpu.pointee.mode == 0, cpu.pointee.budget >= Int64(block.pointee.count), block != blocks.single else {
       pendingLink = 0
       return false
     }

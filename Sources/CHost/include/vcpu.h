@@ -151,6 +151,7 @@ struct pv_vcpu {
   uint64_t page_rip;     // linear address of the page that is running
   uint64_t host_stack;
   uint64_t flags_a, flags_b; // operands of the last flag setter, by `flags_kind`
+  uint64_t flags_carry;  // see NativeFlags.carryBeside
   uint32_t flags_kind;   // NativeFlags; 0: the lazy pair above is current
   uint32_t link_slot;    // offset in the code buffer of the jump that wants linking, 0 none
   uint64_t flags_image;  // RFLAGS for translated code to pick up

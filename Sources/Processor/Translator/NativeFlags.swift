@@ -18,6 +18,11 @@ enum NativeFlags {
   static let decrement = 24
   /// As `shift`, but ZF is 0: IMUL.
   static let multiply = 28
+  /// CF, PF and ZF are bytes 0, 1 and 2 of `flags_b`; the others are 0: COMISS and its like.
+  static let compare = 32
+  /// Added to a kind: CF, or CF and OF, are bytes 0 and 1 of `flags_carry` whatever the rest says.
+  static let carryBeside = 0x40
+  static let carriesBeside = 0x80
 }
 
 extension UnsafeMutablePointer where Pointee == pv_vcpu {
@@ -27,8 +32,23 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
   }
 
   @inline(never) func settleFlagsSlowly() {
-    let kind = Int(pointee.flags_kind)
+    let whole = Int(pointee.flags_kind)
     pointee.flags_kind = 0
+    let kind = whole & 0x3F
+    defer {
+      let carry = pointee.flags_carry & 1 != 0
+      if whole & NativeFlags.carriesBeside != 0 {
+        setCFOF(carry, pointee.flags_carry & 0x100 != 0)
+      } else if whole & NativeFlags.carryBeside != 0 {
+        setCF(carry)
+      }
+    }
+    guard kind != NativeFlags.settled else { return }
+    if kind & ~3 == NativeFlags.compare {
+      let b = pointee.flags_b
+      setArithmeticFlags((b & 1) | (b >> 8 & 1) << 2 | (b >> 16 & 1) << 6)
+      return
+    }
     switch kind & 3 {
     case 0: settle(kind & ~3, UInt8.self)
     case 1: settle(kind & ~3, UInt16.self)

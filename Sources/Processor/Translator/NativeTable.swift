@@ -18,6 +18,7 @@ enum Native: Sendable {
   /// CBW … CQO by opcode and operand size.
   case widen(Int, Int)
   case exchange, byteSwap
+  case vector(VectorEncoding)
 
   /// By mnemonic number.
   static let table: [Native?] = {
@@ -92,14 +93,39 @@ struct Step {
 
 extension Step {
   /// Decides whether the instruction is translated, and what it does with flags.
-  init(_ instruction: Instruction, offset: Int) {
+  init(_ instruction: Instruction, offset: Int, bytes: UnsafeRawBufferPointer) {
     self.instruction = instruction
     self.offset = offset
     native = Native.table[Int(instruction.mnemonic.rawValue)]
     if !isPlain { native = nil }
+    if let role = VectorNative.table[Int(instruction.mnemonic.rawValue)] { classifyVector(role, bytes) }
     classify()
     observes = observes || native == nil || (hasMemory && !isAddressOnly)
     if native == nil { (reads, sets, setsSome) = (true, false, true) }
+  }
+
+  /// A legacy SSE instruction with vector, memory and general operands in the places that the emitter knows.
+  private mutating func classifyVector(_ role: VectorNative.Role, _ bytes: UnsafeRawBufferPointer) {
+    native = nil
+    let o = instruction.operands
+    guard !instruction.prefixes.contains(.vex), hasPlainAddress, o.3.kind == .none, o.2.kind == .none || o.2.kind == .immediate else { return }
+    let allowed: Bool
+    switch (o.0.kind, o.1.kind) {
+    case (.vector, .vector), (.vector, .memory), (.memory, .vector): allowed = role != .toGeneral && role != .fromGeneral
+    case (.vector, .immediate): allowed = role == .modify
+    case (.general, .vector), (.general, .memory): allowed = role == .toGeneral || (o.1.kind == .vector && role == .write)
+    case (.vector, .general): allowed = role == .fromGeneral || role == .write
+    default: allowed = false
+    }
+    guard allowed || role == .fromGeneral && o.0.kind == .vector && o.1.kind == .memory else { return }
+    guard let encoding = VectorEncoding(bytes, instruction, role: role) else { return }
+    native = .vector(encoding)
+    if role == .compare { sets = true }
+  }
+
+  var isVector: Bool {
+    if case .vector = native { return true }
+    return false
   }
 
   private var isAddressOnly: Bool {
@@ -111,12 +137,7 @@ extension Step {
   /// Operands that the emitter can handle: general registers without high bytes, 64-bit addresses.
   private var isPlain: Bool {
     let o = instruction.operands
-    if instruction.addressSize != 8 { return false }
-    if instruction.base == -2 {
-      let far = Int64(offset) &+ 8192 &+ instruction.displacement
-      if far > Int64(Int32.max) - 16384 || far < Int64(Int32.min) + 16384 { return false }
-    }
-    if instruction.displacement > Int64(Int32.max) || instruction.displacement < Int64(Int32.min) { return false }
+    guard hasPlainAddress else { return false }
     for operand in [o.0, o.1, o.2] {
       switch operand.kind {
       case .none, .general, .memory, .immediate, .relative: continue
@@ -124,6 +145,15 @@ extension Step {
       }
     }
     return true
+  }
+
+  private var hasPlainAddress: Bool {
+    if instruction.addressSize != 8 { return false }
+    if instruction.base == -2 {
+      let far = Int64(offset) &+ 8192 &+ instruction.displacement
+      if far > Int64(Int32.max) - 16384 || far < Int64(Int32.min) + 16384 { return false }
+    }
+    return instruction.displacement <= Int64(Int32.max) && instruction.displacement >= Int64(Int32.min)
   }
 
   private mutating func classify() {
@@ -153,6 +183,7 @@ extension Step {
       if count == 0 || size < 4 { native = nil }
       sets = true
     case .rotate:
+      // By an immediate other than 1 OF is kept; with 1 both flags are set.
       if hasMemory || o.1.kind != .immediate || size < 4 { native = nil }
       if Int(instruction.immediate) & (size == 8 ? 63 : 31) == 0 { native = nil }
       setsSome = true
@@ -198,8 +229,9 @@ func markFlagUses(_ steps: inout [Step]) {
       hostLooks = false
     }
     if steps[index].setsSome && steps[index].native != nil && (steps[index].needsSave || steps[index].needsHost) {
-      // It keeps some: they must be in the host's register when it runs.
-      hostLooks = true
+      // It keeps some: they must be right before it, in memory; and in the host's register, unless it is a rotate whose carry is
+      // kept beside the rest.
+      if case .rotate = steps[index].native { hostLooks = steps[index].needsHost } else { hostLooks = true }
       memoryLooks = true
     }
     if case .arithmetic(let number) = steps[index].native, number == 2 || number == 3, steps[index].needsSave {

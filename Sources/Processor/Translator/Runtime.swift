@@ -10,6 +10,8 @@ enum At {
   static let hostStack = MemoryLayout<pv_vcpu>.offset(of: \.host_stack)!
   static let flagsA = MemoryLayout<pv_vcpu>.offset(of: \.flags_a)!
   static let flagsB = MemoryLayout<pv_vcpu>.offset(of: \.flags_b)!
+  static let flagsCarry = MemoryLayout<pv_vcpu>.offset(of: \.flags_carry)!
+  static let vectorReady = MemoryLayout<pv_vcpu>.offset(of: \.vector_ready)!
   static let flagsKind = MemoryLayout<pv_vcpu>.offset(of: \.flags_kind)!
   static let linkSlot = MemoryLayout<pv_vcpu>.offset(of: \.link_slot)!
   static let flagsImage = MemoryLayout<pv_vcpu>.offset(of: \.flags_image)!

@@ -18,7 +18,7 @@ final class Translator {
   private let blocks: BlockCache
   private let memory: MachineMemory
   /// Code that is reached by a forward jump: emitted behind the block.
-  private var later: [() -> Void] = []
+  var later: [() -> Void] = []
   private(set) var translations: UInt64 = 0
   private(set) var flushes: UInt64 = 0
   static let codeBytes = 24 << 20
@@ -26,11 +26,11 @@ final class Translator {
   static let threshold: UInt32 = 3
 
   // The block being translated.
-  private var block: UnsafeMutablePointer<pv_block>!
-  private var pageOffset = 0
-  private var steps: [Step] = []
-  private var hostValid = false
-  private var entry = 0
+  var block: UnsafeMutablePointer<pv_block>!
+  var pageOffset = 0
+  var steps: [Step] = []
+  var hostValid = false
+  var entry = 0
 
   /// Nil where the host gives no executable memory.
   init?(blocks: BlockCache, memory: MachineMemory) {
@@ -69,6 +69,8 @@ final class Translator {
       code.groupImmediate(0, Host.budget, Int(block.pointee.count), size: 8)
       emitExit(to: pageOffset, slot: 0)
     }
+    if steps.contains(where: { $0.isVector }) { requireVectors(short) }
+    lastSaved = nil
     var ended = false
     var index = 0
     while index < steps.count {
@@ -109,7 +111,7 @@ final class Translator {
         guard offset < Int(block.pointee.bytes) else { return false }
         return false
       }
-      steps.append(Step(instruction, offset: offset))
+      steps.append(Step(instruction, offset: offset, bytes: window))
       offset += Int(instruction.length)
     }
     return true
@@ -154,11 +156,14 @@ final class Translator {
     guard let site = makeSite(range, wantsFlags: wants) else { return false }
     callFallback(site)
     hostValid = wants
+    lastSaved = nil
     return true
   }
 
   /// Where the TLB does not answer: the whole instruction runs in the interpreter, then the code goes on behind it.
-  private func slowPath(_ index: Int, from slots: [Int], resume: Int) {
+  func slowPath(_ index: Int, from slots: [Int], resume: Int) {
+    // The interpreter settles the flags on that path, so what is in memory afterwards is known on neither.
+    lastSaved = nil
     let wants = steps[index].needsHost
     later.append { [unowned self] in
       for slot in slots { code.patch(slot, to: code.position) }
@@ -174,7 +179,7 @@ final class Translator {
   }
 
   /// Leaves to the run loop at an offset from the page's start. `slot`: the jump that may be linked to what is found there.
-  private func emitExit(to offset: Int, slot: Int) {
+  func emitExit(to offset: Int, slot: Int) {
     code.storeImmediate32(slot, At.linkSlot)
     code.load(Host.a, At.pageRIP)
     code.rm(0x8D, Host.a, base: Host.a, displacement: offset, size: 8)
@@ -206,17 +211,17 @@ final class Translator {
 
   // MARK: - Operands
 
-  private func guest(_ operand: Instruction.Operand) -> Int { Int(operand.register) & 15 }
+  func guest(_ operand: Instruction.Operand) -> Int { Int(operand.register) & 15 }
 
   /// The host register that holds a guest register's value: its own, or `scratch` after loading it.
-  private func value(_ register: Int, _ scratch: Int) -> Int {
+  func value(_ register: Int, _ scratch: Int) -> Int {
     if let host = Host.of(register) { return host }
     code.load(scratch, At.guest(register))
     return scratch
   }
 
   /// Writes `from` (a host register with a result of `size` bytes) to a guest register that is in memory.
-  private func writeBack(_ register: Int, _ from: Int, size: Int) {
+  func writeBack(_ register: Int, _ from: Int, size: Int) {
     switch size {
     case 1: code.rs(0x88, from, At.guest(register), size: 1)
     case 2: code.rs(0x89, from, At.guest(register), size: 2)
@@ -278,19 +283,38 @@ final class Translator {
     return miss
   }
 
-  private func lookUp(_ i: Instruction, size: Int, write: Bool) -> Int { lookUp(size: size, write: write) { self.address(i) } }
+  func lookUp(_ i: Instruction, size: Int, write: Bool) -> Int { lookUp(size: size, write: write) { self.address(i) } }
 
   // MARK: - Flags
 
-  /// Brings the flags into the host's register.
+  /// What the block's last save left in memory, if it is known and simple.
+  private var lastSaved: (kind: Int, size: Int)?
+
+  /// Brings the flags into the host's register; changes `a`.
   private func ensureHost() {
     guard !hostValid else { return }
+    hostValid = true
+    if let (kind, size) = lastSaved {
+      switch kind {
+      case NativeFlags.subtract, NativeFlags.add:
+        code.load(Host.a, At.flagsA)
+        let op = kind == NativeFlags.add ? 0x03 : 0x3B
+        code.rs(size == 1 ? op - 1 : op, Host.a, At.flagsB, size: size)
+        return
+      case NativeFlags.logic:
+        code.load(Host.a, At.flagsA)
+        code.rr(size == 1 ? 0x84 : 0x85, Host.a, Host.a, size: size)
+        return
+      default: break
+      }
+    }
     code.call(to: runtime.fetchFlags)
     popFlags()
-    hostValid = true
+    lastSaved = nil
   }
 
-  private func saveKind(_ kind: Int, size: Int) {
+  func saveKind(_ kind: Int, size: Int) {
+    lastSaved = (kind, size)
     code.storeImmediate32(kind + (size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3), At.flagsKind)
   }
 
@@ -325,15 +349,7 @@ final class Translator {
       if Host.of(register) == nil { writeBack(register, host, size: step.size) }
     case .shift(let number): emitShift(index, number, i)
     case .rotate(let number):
-      if step.needsSave || step.needsHost {
-        _ = emitFallback(index..<index + 1)
-      } else {
-        let register = guest(i.operands.0)
-        let host = value(register, Host.a)
-        code.shiftImmediate(number, host, Int(i.immediate) & (step.size == 8 ? 63 : 31), size: step.size)
-        if Host.of(register) == nil { writeBack(register, host, size: step.size) }
-        hostValid = false
-      }
+      emitRotate(index, number, i)
     case .multiply: emitMultiply(index, i)
     case .push: emitPush(index, i)
     case .pop: emitPop(index, i)
@@ -382,6 +398,7 @@ final class Translator {
       if size == 8 { code.byte(0x48) }
       code.byte(opcode)
     case .exchange: code.rr(0x87, Host.of(guest(i.operands.1))!, Host.of(guest(i.operands.0))!, size: step.size)
+    case .vector(let encoding): emitVector(index, i, encoding)
     case .byteSwap:
       let host = Host.of(guest(i.operands.0))!
       if step.size == 8 || host >= 8 { code.byte(0x40 | (step.size == 8 ? 8 : 0) | host >> 3) }
@@ -635,6 +652,33 @@ final class Translator {
     code.rr(step.size == 1 ? 0xF6 : 0xF7, 3, host, size: step.size)
     if Host.of(register) == nil { writeBack(register, host, size: step.size) }
     hostValid = true
+  }
+
+  private func emitRotate(_ index: Int, _ number: Int, _ i: Instruction) {
+    let step = steps[index]
+    let register = guest(i.operands.0)
+    let count = Int(i.immediate) & (step.size == 8 ? 63 : 31)
+    if step.needsHost { ensureHost() }
+    if step.needsSave && !step.needsHost {
+      code.rs(0x83, 1, At.flagsKind, size: 4)
+      code.byte(count == 1 ? NativeFlags.carriesBeside : NativeFlags.carryBeside)
+    }
+    let host = value(register, Host.a)
+    code.shiftImmediate(number, host, count, size: step.size)
+    if Host.of(register) == nil { writeBack(register, host, size: step.size) }
+    if step.needsSave {
+      code.rs(0x0F92, 0, At.flagsCarry, size: 1)
+      if count == 1 { code.rs(0x0F90, 0, At.flagsCarry + 1, size: 1) }
+      if step.needsHost {
+        // Adding the kind changes flags, which somebody reads: by way of the stack.
+        code.byte(0x9C)
+        code.rs(0x83, 1, At.flagsKind + 8, size: 4)
+        code.byte(count == 1 ? NativeFlags.carriesBeside : NativeFlags.carryBeside)
+        code.byte(0x9D)
+      }
+      lastSaved = nil
+    }
+    hostValid = step.needsHost
   }
 
   private func emitShift(_ index: Int, _ number: Int, _ i: Instruction) {
