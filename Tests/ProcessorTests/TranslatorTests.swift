@@ -1,5 +1,7 @@
 import CHost
+import Foundation
 import Testing
+import X86
 
 @testable import Processor
 
@@ -67,5 +69,81 @@ import Testing
   @Test func codeThatChangesItself() throws {
     // mov byte [rip+1],0x7f; mov al,1; inc byte [rip-3 -> the immediate]…; syscall
     try compare([0xC6, 5, 1, 0, 0, 0, 0x7F, 0xB0, 1, 0x0F, 5], translates: false)
+  }
+
+  /// Programs of random instructions, run over and over from the same state until they are translated: registers, vectors, memory,
+  /// clock and faults must be the interpreter's each time.
+  @Test func randomSequencesAgree() throws {
+    let count = Int(ProcessInfo.processInfo.environment["PARAVANE_SEQUENCES"] ?? "") ?? 400
+    let first = UInt64(ProcessInfo.processInfo.environment["PARAVANE_SEQUENCE_SEED"] ?? "") ?? 1
+    let left = ["in", "out", "hlt", "rdtsc", "rdtscp", "rdrand", "rdseed", "cpuid", "syscall", "sysenter", "int", "int1", "xgetbv", "rdpmc"]
+    let forms = InstructionTable.shared.forms.filter { form in
+      form.id != 0 && form.isValid(in: .long64) && !form.isPrivileged && !left.contains(form.mnemonic.name)
+        && (Native.table[Int(form.mnemonic.rawValue)] != nil || VectorNative.table[Int(form.mnemonic.rawValue)] != nil || form.id % 16 == 0)
+    }
+    let a = try TestMachine([])
+    let b = try TestMachine([])
+    guard b.vcpu.enableTranslator() else { return }
+    for seed in first..<first + UInt64(count) {
+      var random = SequenceRandom(state: seed &* 0x9E37_79B9_7F4A_7C15)
+      var program: [UInt8] = []
+      var listing: [String] = []
+      for _ in 0..<Int.random(in: 2...9, using: &random) {
+        guard let form = forms.randomElement(using: &random), var (encoded, instruction) = form.randomEncoding(&random) else { continue }
+        if encoded.displacementSize == 4 && Int.random(in: 0..<4, using: &random) > 0 {
+          encoded.setDisplacement(UInt64.random(in: 0..<1024, using: &random))
+          instruction = (try? Decoder.decode(encoded.bytes, mode: .long64)) ?? instruction
+        }
+        program += encoded.bytes
+        listing.append(instruction.description)
+      }
+      program += [0x0F, 5]
+      let registers = (0..<16).map { _ in
+        Bool.random(using: &random) ? TestMachine.data + UInt64.random(in: 0..<0x800, using: &random) & ~7 : UInt64.random(in: 0...UInt64.max, using: &random) >> UInt64.random(in: 0..<64, using: &random)
+      }
+      let vectors = (0..<64).map { _ in UInt64.random(in: 0...UInt64.max, using: &random) }
+      let flags = UInt64.random(in: 0...UInt64.max, using: &random) & Flag.arithmetic | 2
+      for round in 0..<5 {
+        var exits: [Exit] = []
+        for machine in [a, b] {
+          let cpu = machine.cpu
+          if round == 0 { machine.memory.copyIn(program, at: TestMachine.code) }
+          for page in 0..<3 { machine.memory.zero(TestMachine.data + UInt64(page) * 4096, count: 4096) }
+          withUnsafeMutableBytes(of: &cpu.pointee.gpr) { $0.copyBytes(from: registers.withUnsafeBytes { Array($0) }) }
+          cpu.pointee.gpr.4 = TestMachine.stack
+          withUnsafeMutableBytes(of: &cpu.pointee.ymm) { $0.copyBytes(from: vectors.withUnsafeBytes { Array($0) }) }
+          cpu.rflags = flags
+          cpu.pointee.mxcsr = 0x1F80
+          cpu.pointee.rip = TestMachine.code
+          cpu.pointee.cr2 = 0
+          exits.append(machine.vcpu.run(until: machine.vcpu.now + 200))
+        }
+        let text = "seed \(seed) round \(round): \(listing)"
+        #expect(exits[0] == exits[1], "\(text)")
+        #expect(a.cpu.pointee.rip == b.cpu.pointee.rip, "\(text)")
+        #expect(a.cpu.rflags == b.cpu.rflags, "\(text): \(String(a.cpu.rflags ^ b.cpu.rflags, radix: 16))")
+        #expect(a.vcpu.now == b.vcpu.now, "\(text)")
+        #expect(a.cpu.pointee.cr2 == b.cpu.pointee.cr2, "\(text)")
+        #expect(a.cpu.pointee.mxcsr == b.cpu.pointee.mxcsr, "\(text)")
+        withUnsafeBytes(of: a.cpu.pointee.gpr) { x in withUnsafeBytes(of: b.cpu.pointee.gpr) { y in #expect(x.elementsEqual(y), "\(text)") } }
+        withUnsafeBytes(of: a.cpu.pointee.ymm) { x in withUnsafeBytes(of: b.cpu.pointee.ymm) { y in #expect(x.elementsEqual(y), "\(text)") } }
+        #expect(a.memory.copyOut(TestMachine.data, count: 12288) == b.memory.copyOut(TestMachine.data, count: 12288), "\(text)")
+        #expect(a.memory.copyOut(TestMachine.stack - 256, count: 512) == b.memory.copyOut(TestMachine.stack - 256, count: 512), "\(text)")
+        if a.vcpu.now != b.vcpu.now || exits[0] != exits[1] { return }
+      }
+    }
+    #expect((b.vcpu.translator?.translations ?? 0) > 0)
+  }
+}
+
+/// A small seeded generator: the same programs on every host.
+private struct SequenceRandom: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
   }
 }

@@ -192,7 +192,12 @@ final class Translator {
       link(code.jump(), to: offset)
     } else {
       code.load(Host.a, At.pageRIP)
-      code.rm(0x8D, Host.a, base: Host.a, displacement: offset, size: 8)
+      if offset <= Int(Int32.max) && offset >= Int(Int32.min) {
+        code.rm(0x8D, Host.a, base: Host.a, displacement: offset, size: 8)
+      } else {
+        code.immediate(Host.b, UInt64(bitPattern: Int64(offset)))
+        code.rr(0x03, Host.a, Host.b, size: 8)
+      }
       code.jump(to: runtime.dispatch)
     }
   }
