@@ -29,6 +29,13 @@ extension PVMachine {
       event: exits.event)
     statistics.hypercalls = Dictionary(uniqueKeysWithValues: domain.hypercallCounts.map { ($0.name, $0.count) })
     collectDeviceStatistics()
+    if options.engine == .translator {
+      let counts = v.vcpu.translatorCounts
+      statistics.translator = Statistics.Translator(blocks: counts.blocks, bytes: counts.bytes, flushes: counts.flushes)
+      if options.verbose > 0 {
+        for entry in v.vcpu.translatorReport(30) { logger("fallback \(entry.name): \(entry.hits)") }
+      }
+    }
     statistics.memory.resident_bytes = residentBytes()
     guard let path = options.statisticsPath else { return }
     var touched: UInt64 = 0

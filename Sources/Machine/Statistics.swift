@@ -31,6 +31,12 @@ public struct Statistics: Encodable, Sendable {
     public var tx_packets: UInt64 = 0
   }
 
+  public struct Translator: Encodable, Sendable {
+    public var blocks: UInt64 = 0
+    public var bytes: UInt64 = 0
+    public var flushes: UInt64 = 0
+  }
+
   public var paravane = "0.1.0"
   public var type = "pv"
   public var engine = "interpreter"
@@ -50,6 +56,7 @@ public struct Statistics: Encodable, Sendable {
   public var memory = Memory()
   public var exits = Exits()
   public var hypercalls: [String: UInt64] = [:]
+  public var translator: Translator?
   public var vbd: [Disk] = []
   public var vif: [Network] = []
   public var state_digest: String?

@@ -89,6 +89,15 @@ extension VCPU {
     return true
   }
 
+  /// What translated code left to the interpreter most often.
+  public func translatorReport(_ count: Int) -> [(name: String, hits: UInt64)] { translator?.fallbackReport(count) ?? [] }
+
+  /// Blocks translated, bytes of host code now, and how often everything was forgotten.
+  public var translatorCounts: (blocks: UInt64, bytes: UInt64, flushes: UInt64) {
+    guard let translator else { return (0, 0, 0) }
+    return (translator.translations, UInt64(translator.code.position), translator.flushes)
+  }
+
   /// Turns the translator on; false where the host has no executable memory or is no x86-64.
   public func enableTranslator() -> Bool {
     #if arch(x86_64)

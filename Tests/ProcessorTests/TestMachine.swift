@@ -3,7 +3,8 @@ import GuestMemory
 
 @testable import Processor
 
-/// A vCPU at CPL 3 in 64-bit mode with identity-mapped memory: pages 0 and up are user pages, read-write-execute.
+/// A vCPU at CPL 3 in 64-bit mode with identity-mapped memory: pages 8 and up are user pages, read-write-execute; those below, with
+/// the page tables, are the supervisor's.
 struct TestMachine {
   let memory: MachineMemory
   let vcpu: VCPU
@@ -19,7 +20,7 @@ struct TestMachine {
     memory.store(UInt64(0x2000 | 7), at: 0x1000)
     memory.store(UInt64(0x3000 | 7), at: 0x2000)
     memory.store(UInt64(0x4000 | 7), at: 0x3000)
-    for page in 0..<min(frames, 512) { memory.store(UInt64(page) << 12 | 7, at: 0x4000 + UInt64(page) * 8) }
+    for page in 0..<min(frames, 512) { memory.store(UInt64(page) << 12 | (page < 8 ? 3 : 7), at: 0x4000 + UInt64(page) * 8) }
     memory.copyIn(program, at: Self.code)
     let state = vcpu.cpu
     state.pointee.cr0 = 0x8005_0033

@@ -28,6 +28,8 @@ struct FallbackSite {
   var count: Int
   /// The caller wants RFLAGS in `flags_image` afterwards.
   var wantsFlags: Bool
+  /// How often it ran.
+  var hits: UInt64 = 0
 }
 
 /// The routines that translated code calls, written into the code buffer once; and the way in.
@@ -149,6 +151,7 @@ let returnToTranslation: pv_handler = { _, op in op }
 private let runFallback: @convention(c) (CPU, UnsafeMutableRawPointer) -> Int = { cpu, raw in
   let site = raw.assumingMemoryBound(to: FallbackSite.self)
   cpu.settleFlags()
+  site.pointee.hits &+= 1
   let block = site.pointee.block
   let operations = site.pointee.operations
   let count = site.pointee.count

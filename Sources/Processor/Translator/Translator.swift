@@ -44,8 +44,26 @@ final class Translator {
 
   var missCode: UnsafeMutableRawPointer { code.executable + runtime.miss }
 
+  private var sites: [(site: UnsafeMutablePointer<FallbackSite>, mnemonic: Mnemonic, translated: Bool)] = []
+  private var hits: [String: UInt64] = [:]
+
+  private func collectHits() {
+    for entry in sites where entry.site.pointee.hits > 0 {
+      hits[entry.mnemonic.name + (entry.translated ? " (slow)" : ""), default: 0] += entry.site.pointee.hits
+      entry.site.pointee.hits = 0
+    }
+  }
+
+  /// What ran in the interpreter most often, by the first instruction's name; "(slow)" where a translation's memory access missed.
+  func fallbackReport(_ count: Int) -> [(name: String, hits: UInt64)] {
+    collectHits()
+    return hits.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(count).map { ($0.key, $0.value) }
+  }
+
   /// Forgets all translations; their blocks are gone.
   func flush() {
+    collectHits()
+    sites.removeAll(keepingCapacity: true)
     code.position = runtime.end
     flushes += 1
   }
@@ -136,6 +154,8 @@ final class Translator {
     (operations + range.count).initialize(to: last)
     let site = raw.bindMemory(to: FallbackSite.self, capacity: 1)
     site.initialize(to: FallbackSite(block: block, operations: operations, count: range.count, wantsFlags: wantsFlags))
+    let first = steps[range.lowerBound]
+    sites.append((site, first.instruction.mnemonic, first.native != nil))
     return site
   }
 
