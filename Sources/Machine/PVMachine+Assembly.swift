@@ -18,7 +18,7 @@ extension PVMachine {
     let machine = try PVMachine(options: options)
     machine.logger = { text in if options.verbose > 0 { say(text) } }
     try machine.assemble(kernel: kernel, ramdisk: ramdisk, say: say)
-    if !options.quiet { say("engine: \(options.engine.rawValue); clock: \(options.clock.rawValue)") }
+    if !options.quiet { say("engine: \(machine.engine.rawValue)\(machine.engineReason); clock: \(options.clock.rawValue)") }
     return machine
   }
 
@@ -54,7 +54,9 @@ extension PVMachine {
     }
     vcpu = VCPU(memory: memory)
     vcpu.seed(options.seed)
-    if options.engine == .translator && !vcpu.enableTranslator() {
+    if options.engine != .interpreter && vcpu.enableTranslator(report: options.verbose > 0) {
+      engine = .translator
+    } else if options.engine == .translator {
       throw MachineError(
         status: 69, message: "--engine translator wants an x86-64 host that gives executable memory; say --engine interpreter")
     }

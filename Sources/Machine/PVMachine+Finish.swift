@@ -11,7 +11,7 @@ extension PVMachine {
     let cpuSeconds = Double(processorNanoseconds() - processorTimeAtStart) / 1e9
     statistics.clock = options.clock.rawValue
     statistics.cpu = options.cpu
-    statistics.engine = options.engine.rawValue
+    statistics.engine = engine.rawValue
     statistics.seed = options.seed
     statistics.tsc_hz = options.cyclesPerSecond
     statistics.ended = outcome.ending.rawValue
@@ -29,7 +29,7 @@ extension PVMachine {
       event: exits.event)
     statistics.hypercalls = Dictionary(uniqueKeysWithValues: domain.hypercallCounts.map { ($0.name, $0.count) })
     collectDeviceStatistics()
-    if options.engine == .translator {
+    if engine == .translator {
       let counts = v.vcpu.translatorCounts
       statistics.translator = Statistics.Translator(blocks: counts.blocks, bytes: counts.bytes, flushes: counts.flushes)
       if options.verbose > 0 {

@@ -24,6 +24,12 @@ public final class PVMachine {
   let startedAt = monotonicNanoseconds()
   let processorTimeAtStart = processorNanoseconds()
   var endedBy: Outcome.Ending?
+  /// The engine in use.
+  public internal(set) var engine = EngineChoice.interpreter
+  /// Why `auto` did not take the translator, for the line at start.
+  var engineReason: String {
+    options.engine == .auto && engine == .interpreter ? " (no executable memory, or no x86-64 host)" : ""
+  }
   var signals = 0
   var signalNumber: Int32 = 0
   /// The cycle at which the mailbox is looked at next.

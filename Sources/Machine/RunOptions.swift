@@ -20,7 +20,7 @@ public struct RunOptions: Sendable {
   public var cyclesPerSecond: UInt64 = 1_000_000_000
   public var frames = FrameOrder.identity
   public var cpu = "v3"
-  public var engine = EngineChoice.interpreter
+  public var engine = EngineChoice.auto
   public var statisticsPath: String?
   public var wantsDigest = false
   public var timeout: Double?
@@ -40,6 +40,8 @@ public struct RunOptions: Sendable {
 
 /// What executes the guest's code.
 public enum EngineChoice: String, Sendable, Codable {
+  /// The translator where the host has it.
+  case auto
   case interpreter, translator
 }
 

@@ -99,11 +99,14 @@ extension VCPU {
   }
 
   /// Turns the translator on; false where the host has no executable memory or is no x86-64.
-  public func enableTranslator() -> Bool {
+  ///
+  /// - Parameter report: keep what `translatorReport` tells.
+  public func enableTranslator(report: Bool = false) -> Bool {
     #if arch(x86_64)
       guard translator == nil else { return true }
       guard let translator = Translator(blocks: blocks, memory: memory) else { return false }
       self.translator = translator
+      translator.keepsReport = report
       translations.setMissCode(translator.missCode)
       blocks.translatedCodeDropped = { [unowned self] in translations.clearAllJumps() }
       blocks.everythingForgotten = { [unowned self] in

@@ -21,7 +21,7 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("A disk in xl's syntax: image,raw|qcow2,xvda,rw. Repeatable.", valueName: "spec")) var disk: [String] = []
   @Option(help: ArgumentHelp("A network interface: link=user|tap|socket|none,… Repeatable.", valueName: "spec")) var vif: [String] = []
   @Option(help: ArgumentHelp("Write the first interface's packets to a pcap file.", valueName: "path")) var capture: String?
-  @Option(help: ArgumentHelp("auto or interpreter.", valueName: "engine")) var engine = "auto"
+  @Option(help: ArgumentHelp("auto, translator or interpreter.", valueName: "engine")) var engine = "auto"
   @Option(
     help: ArgumentHelp("host: guest time keeps pace with real time; virtual: cycles only, the same on every run.", valueName: "clock"))
   var clock: String?
@@ -109,10 +109,11 @@ struct Run: ParsableCommand {
       throw Failure.usage("--type \(type) is not available yet: this version runs pv guests")
     }
     switch engine {
-    case "auto", "interpreter": break
+    case "auto": options.engine = .auto
+    case "interpreter": options.engine = .interpreter
     case "translator": options.engine = .translator
-    case "lockstep": throw Failure.usage("--engine \(engine) is not available yet: say auto or interpreter")
-    default: throw Failure.usage("--engine '\(engine)' is none of auto, interpreter")
+    case "lockstep": throw Failure.usage("--engine lockstep is not available yet: say auto, translator or interpreter")
+    default: throw Failure.usage("--engine '\(engine)' is none of auto, translator, interpreter")
     }
     options.kernel = try kernel ?? file?.string("kernel") ?? ""
     options.ramdisk = try ramdisk ?? file?.string("ramdisk")

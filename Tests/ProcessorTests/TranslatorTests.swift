@@ -76,7 +76,9 @@ import X86
   @Test func randomSequencesAgree() throws {
     let count = Int(ProcessInfo.processInfo.environment["PARAVANE_SEQUENCES"] ?? "") ?? 400
     let first = UInt64(ProcessInfo.processInfo.environment["PARAVANE_SEQUENCE_SEED"] ?? "") ?? 1
-    let left = ["in", "out", "hlt", "rdtsc", "rdtscp", "rdrand", "rdseed", "cpuid", "syscall", "sysenter", "int", "int1", "xgetbv", "rdpmc"]
+    let left = [
+      "in", "out", "hlt", "rdtsc", "rdtscp", "rdrand", "rdseed", "cpuid", "syscall", "sysenter", "int", "int1", "xgetbv", "rdpmc",
+    ]
     let forms = InstructionTable.shared.forms.filter { form in
       form.id != 0 && form.isValid(in: .long64) && !form.isPrivileged && !left.contains(form.mnemonic.name)
         && (Native.table[Int(form.mnemonic.rawValue)] != nil || VectorNative.table[Int(form.mnemonic.rawValue)] != nil || form.id % 16 == 0)
@@ -99,7 +101,9 @@ import X86
       }
       program += [0x0F, 5]
       let registers = (0..<16).map { _ in
-        Bool.random(using: &random) ? TestMachine.data + UInt64.random(in: 0..<0x800, using: &random) & ~7 : UInt64.random(in: 0...UInt64.max, using: &random) >> UInt64.random(in: 0..<64, using: &random)
+        Bool.random(using: &random)
+          ? TestMachine.data + UInt64.random(in: 0..<0x800, using: &random) & ~7
+          : UInt64.random(in: 0...UInt64.max, using: &random) >> UInt64.random(in: 0..<64, using: &random)
       }
       let vectors = (0..<64).map { _ in UInt64.random(in: 0...UInt64.max, using: &random) }
       let flags = UInt64.random(in: 0...UInt64.max, using: &random) & Flag.arithmetic | 2
@@ -125,8 +129,10 @@ import X86
         #expect(a.vcpu.now == b.vcpu.now, "\(text)")
         #expect(a.cpu.pointee.cr2 == b.cpu.pointee.cr2, "\(text)")
         #expect(a.cpu.pointee.mxcsr == b.cpu.pointee.mxcsr, "\(text)")
-        withUnsafeBytes(of: a.cpu.pointee.gpr) { x in withUnsafeBytes(of: b.cpu.pointee.gpr) { y in #expect(x.elementsEqual(y), "\(text)") } }
-        withUnsafeBytes(of: a.cpu.pointee.ymm) { x in withUnsafeBytes(of: b.cpu.pointee.ymm) { y in #expect(x.elementsEqual(y), "\(text)") } }
+        withUnsafeBytes(of: a.cpu.pointee.gpr) { x in withUnsafeBytes(of: b.cpu.pointee.gpr) { y in #expect(x.elementsEqual(y), "\(text)") }
+        }
+        withUnsafeBytes(of: a.cpu.pointee.ymm) { x in withUnsafeBytes(of: b.cpu.pointee.ymm) { y in #expect(x.elementsEqual(y), "\(text)") }
+        }
         #expect(a.memory.copyOut(TestMachine.data, count: 12288) == b.memory.copyOut(TestMachine.data, count: 12288), "\(text)")
         #expect(a.memory.copyOut(TestMachine.stack - 256, count: 512) == b.memory.copyOut(TestMachine.stack - 256, count: 512), "\(text)")
         if a.vcpu.now != b.vcpu.now || exits[0] != exits[1] { return }

@@ -93,7 +93,7 @@ typedef struct pv_jump_entry {
   void *_Nullable code;
 } pv_jump_entry;
 
-enum { PV_TLB_SIZE = 1024, PV_FETCH_SIZE = 256, PV_JUMP_SIZE = 512 };
+enum { PV_TLB_SIZE = 1024, PV_FETCH_SIZE = 256, PV_JUMP_SIZE = 1024 };
 
 typedef struct pv_tlb {
   pv_tlb_entry data[PV_TLB_SIZE];
@@ -152,6 +152,8 @@ struct pv_vcpu {
   uint64_t host_stack;
   uint64_t flags_a, flags_b; // operands of the last flag setter, by `flags_kind`
   uint64_t flags_carry;  // see NativeFlags.carryBeside
+  uint64_t flags_result; // see NativeFlags.addWithCarry
+  uint64_t carry_byte;   // CF of the last ADC or SBB of translated code
   uint32_t flags_kind;   // NativeFlags; 0: the lazy pair above is current
   uint32_t link_slot;    // offset in the code buffer of the jump that wants linking, 0 none
   uint64_t flags_image;  // RFLAGS for translated code to pick up

@@ -20,6 +20,9 @@ enum NativeFlags {
   static let multiply = 28
   /// CF, PF and ZF are bytes 0, 1 and 2 of `flags_b`; the others are 0: COMISS and its like.
   static let compare = 32
+  /// `flags_a` + or - `flags_b` and a carry is `flags_result`: ADC, SBB.
+  static let addWithCarry = 36
+  static let subtractWithBorrow = 40
   /// Added to a kind: CF, or CF and OF, are bytes 0 and 1 of `flags_carry` whatever the rest says.
   static let carryBeside = 0x40
   static let carriesBeside = 0x80
@@ -64,6 +67,8 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
     case NativeFlags.subtract: setSubFlags(a, b, a &- b)
     case NativeFlags.add: setAddFlags(a, b, a &+ b)
     case NativeFlags.logic: setLogicFlags(a)
+    case NativeFlags.addWithCarry: setAddFlags(a, b, T(truncatingIfNeeded: pointee.flags_result))
+    case NativeFlags.subtractWithBorrow: setSubFlags(a, b, T(truncatingIfNeeded: pointee.flags_result))
     default:
       setLogicFlags(a)
       if kind == NativeFlags.multiply && a == 0 {

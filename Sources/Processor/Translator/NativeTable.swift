@@ -108,7 +108,9 @@ extension Step {
   private mutating func classifyVector(_ role: VectorNative.Role, _ bytes: UnsafeRawBufferPointer) {
     native = nil
     let o = instruction.operands
-    guard !instruction.prefixes.contains(.vex), hasPlainAddress, o.3.kind == .none, o.2.kind == .none || o.2.kind == .immediate else { return }
+    guard !instruction.prefixes.contains(.vex), hasPlainAddress, o.3.kind == .none, o.2.kind == .none || o.2.kind == .immediate else {
+      return
+    }
     let allowed: Bool
     switch (o.0.kind, o.1.kind) {
     case (.vector, .vector), (.vector, .memory), (.memory, .vector): allowed = role != .toGeneral && role != .fromGeneral
@@ -164,8 +166,10 @@ extension Step {
       break
     case .arithmetic(let number):
       sets = true
-      if number == 2 || number == 3 { reads = true }
-    // ADC and SBB are left to the interpreter where their flags are looked at in memory.
+      if number == 2 || number == 3 {
+        reads = true
+        if o.0.kind == .memory { native = nil }
+      }
     case .test: sets = true
     case .increment, .decrement:
       setsSome = true
@@ -175,12 +179,17 @@ extension Step {
       if hasMemory { native = nil }
     case .not: if hasMemory { native = nil }
     case .shift:
-      if hasMemory || o.1.kind != .immediate {
+      if hasMemory {
         native = nil
         return
       }
+      guard o.1.kind == .immediate else {
+        // By CL: a count of 0 keeps all flags.
+        setsSome = true
+        return
+      }
       let count = Int(instruction.immediate) & (size == 8 ? 63 : 31)
-      if count == 0 || size < 4 { native = nil }
+      if count == 0 || count >= size * 8 { native = nil }
       sets = true
     case .rotate:
       // By an immediate other than 1 OF is kept; with 1 both flags are set.
@@ -203,9 +212,7 @@ extension Step {
       if o.0.kind != .none || instruction.operandSize != 8 { native = nil }
     case .jump: observes = o.0.kind != .relative
     case .conditionalJump: reads = true
-    case .conditionalSet:
-      reads = true
-      if hasMemory { native = nil }
+    case .conditionalSet: reads = true
     case .conditionalMove:
       reads = true
       if hasMemory || size < 4 { native = nil }
@@ -232,10 +239,6 @@ func markFlagUses(_ steps: inout [Step]) {
       // It keeps some: they must be right before it, in memory; and in the host's register, unless it is a rotate whose carry is
       // kept beside the rest.
       if case .rotate = steps[index].native { hostLooks = steps[index].needsHost } else { hostLooks = true }
-      memoryLooks = true
-    }
-    if case .arithmetic(let number) = steps[index].native, number == 2 || number == 3, steps[index].needsSave {
-      // Left to the interpreter, which looks in memory.
       memoryLooks = true
     }
     if steps[index].reads { hostLooks = true }

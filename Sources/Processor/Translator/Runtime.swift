@@ -11,6 +11,8 @@ enum At {
   static let flagsA = MemoryLayout<pv_vcpu>.offset(of: \.flags_a)!
   static let flagsB = MemoryLayout<pv_vcpu>.offset(of: \.flags_b)!
   static let flagsCarry = MemoryLayout<pv_vcpu>.offset(of: \.flags_carry)!
+  static let flagsResult = MemoryLayout<pv_vcpu>.offset(of: \.flags_result)!
+  static let carryByte = MemoryLayout<pv_vcpu>.offset(of: \.carry_byte)!
   static let vectorReady = MemoryLayout<pv_vcpu>.offset(of: \.vector_ready)!
   static let flagsKind = MemoryLayout<pv_vcpu>.offset(of: \.flags_kind)!
   static let linkSlot = MemoryLayout<pv_vcpu>.offset(of: \.link_slot)!
@@ -176,7 +178,10 @@ private let runFallback: @convention(c) (CPU, UnsafeMutableRawPointer) -> Int = 
     cpu.pointee.rip = cpu.ripAfter(last)
     return 1
   }
-  if site.pointee.wantsFlags { cpu.pointee.flags_image = cpu.rflags & Flag.arithmetic | 2 }
+  if site.pointee.wantsFlags {
+    cpu.pointee.flags_image = cpu.rflags & Flag.arithmetic | 2
+    cpu.pointee.carry_byte = cpu.pointee.flags_image & 1
+  }
   return 0
 }
 

@@ -46,6 +46,8 @@ final class Translator {
 
   private var sites: [(site: UnsafeMutablePointer<FallbackSite>, mnemonic: Mnemonic, translated: Bool)] = []
   private var hits: [String: UInt64] = [:]
+  /// Whether `fallbackReport` is wanted: it takes memory for every site.
+  var keepsReport = false
 
   private func collectHits() {
     for entry in sites where entry.site.pointee.hits > 0 {
@@ -89,6 +91,7 @@ final class Translator {
     }
     if steps.contains(where: { $0.isVector }) { requireVectors(short) }
     lastSaved = nil
+    carryByteValid = false
     var ended = false
     var index = 0
     while index < steps.count {
@@ -155,7 +158,7 @@ final class Translator {
     let site = raw.bindMemory(to: FallbackSite.self, capacity: 1)
     site.initialize(to: FallbackSite(block: block, operations: operations, count: range.count, wantsFlags: wantsFlags))
     let first = steps[range.lowerBound]
-    sites.append((site, first.instruction.mnemonic, first.native != nil))
+    if keepsReport { sites.append((site, first.instruction.mnemonic, first.native != nil)) }
     return site
   }
 
@@ -177,6 +180,7 @@ final class Translator {
     callFallback(site)
     hostValid = wants
     lastSaved = nil
+    carryByteValid = false
     return true
   }
 
@@ -312,6 +316,8 @@ final class Translator {
 
   // MARK: - Flags
 
+  /// `carry_byte` holds CF, on every way here.
+  private var carryByteValid = false
   /// What the block's last save left in memory, if it is known and simple.
   private var lastSaved: (kind: Int, size: Int)?
 
@@ -356,6 +362,9 @@ final class Translator {
     currentIndex = index
     let step = steps[index]
     let i = step.instruction
+    if step.sets || step.setsSome {
+      if case .arithmetic(let number) = step.native, number == 2 || number == 3 {} else { carryByteValid = false }
+    }
     switch step.native! {
     case .nop: break
     case .move: emitMove(index, i)
@@ -401,6 +410,15 @@ final class Translator {
       return true
     case .conditionalSet(let condition):
       ensureHost()
+      if i.operands.0.kind == .memory {
+        code.rs(0x0F90 | condition, 0, At.scratch, size: 1)
+        let miss = lookUp(i, size: 1, write: true)
+        code.rr(0x03, Host.a, Host.b, size: 8)
+        code.load(Host.b, At.scratch)
+        code.rm(0x88, Host.b, base: Host.a, size: 1)
+        slowPath(index, from: [miss], resume: code.position)
+        break
+      }
       let register = guest(i.operands.0)
       if let host = Host.of(register) {
         code.rr(0x0F90 | condition, 0, host, size: 1)
@@ -542,11 +560,7 @@ final class Translator {
     let size = step.size
     let save = step.needsSave
     let (d, s) = (i.operands.0, i.operands.1)
-    if (number == 2 || number == 3) && (save || d.kind == .memory || s.kind == .memory) {
-      _ = emitFallback(index..<index + 1)
-      return
-    }
-    if number == 2 || number == 3 { ensureHost() }
+    if number == 2 || number == 3 { return emitCarrying(index, number, i) }
     let compares = number == 5 || number == 7
     let logic = number == 1 || number == 4 || number == 6
     let kind = compares ? NativeFlags.subtract : logic ? NativeFlags.logic : NativeFlags.add
@@ -614,6 +628,47 @@ final class Translator {
     saveRest(Host.b)
     hostValid = true
     slowPath(index, from: [miss], resume: code.position)
+  }
+
+  /// ADC and SBB to a register. The operand is fetched first, since looking an address up changes the flags.
+  private func emitCarrying(_ index: Int, _ number: Int, _ i: Instruction) {
+    let step = steps[index]
+    let size = step.size
+    let (d, s) = (i.operands.0, i.operands.1)
+    let register = guest(d)
+    let carryKnown = carryByteValid
+    var miss: Int?
+    if s.kind == .memory {
+      miss = lookUp(i, size: size, write: false)
+      code.rm(size == 1 ? 0x8A : 0x8B, Host.b, base: Host.a, index: Host.b, size: size)
+    } else if s.kind == .immediate {
+      code.immediate(Host.b, UInt64(bitPattern: i.immediate))
+    } else if let from = Host.of(guest(s)) {
+      code.rr(0x8B, Host.b, from, size: 8)
+    } else {
+      code.load(Host.b, At.guest(guest(s)))
+    }
+    if !hostValid && carryKnown {
+      code.load(Host.a, At.carryByte)
+      code.groupImmediate(0, Host.a, -1, size: 8)
+    } else {
+      ensureHost()
+    }
+    let host = value(register, Host.a)
+    if step.needsSave {
+      code.store(host, At.flagsA)
+      code.store(Host.b, At.flagsB)
+    }
+    code.rr(number << 3 | (size == 1 ? 2 : 3), host, Host.b, size: size)
+    if Host.of(register) == nil { writeBack(register, host, size: size) }
+    if step.needsSave {
+      code.store(host, At.flagsResult)
+      saveKind(number == 2 ? NativeFlags.addWithCarry : NativeFlags.subtractWithBorrow, size: size)
+    }
+    if step.needsHost { code.rs(0x0F92, 0, At.carryByte, size: 1) }
+    hostValid = true
+    if let miss { slowPath(index, from: [miss], resume: code.position) }
+    carryByteValid = step.needsHost
   }
 
   private func emitTest(_ index: Int, _ i: Instruction) {
@@ -709,6 +764,17 @@ final class Translator {
   private func emitShift(_ index: Int, _ number: Int, _ i: Instruction) {
     let step = steps[index]
     let register = guest(i.operands.0)
+    if i.operands.1.kind != .immediate {
+      if step.needsSave || step.needsHost {
+        _ = emitFallback(index..<index + 1)
+        return
+      }
+      let host = value(register, Host.a)
+      code.rr(step.size == 1 ? 0xD2 : 0xD3, number, host, size: step.size)
+      if Host.of(register) == nil { writeBack(register, host, size: step.size) }
+      hostValid = false
+      return
+    }
     let host = value(register, Host.a)
     code.shiftImmediate(number, host, Int(i.immediate) & (step.size == 8 ? 63 : 31), size: step.size)
     if Host.of(register) == nil { writeBack(register, host, size: step.size) }
