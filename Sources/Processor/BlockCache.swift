@@ -18,7 +18,7 @@ import X86
 /// Invariants of the unsafe parts: a block reachable from `table` is valid; `pages[frame]` lists exactly the valid blocks of
 /// that frame; `memory.codeLines[frame]` has the lines of all of them.
 final class BlockCache {
-  static let arenaBytes = 16 << 20
+  static let arenaBytes = 14 << 20
   static let maximumOperations = 48
   private let memory: MachineMemory
   private let arena: UnsafeMutableRawPointer
