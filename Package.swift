@@ -54,7 +54,8 @@ var targets: [Target] = [
   .executableTarget(
     name: "paravane",
     dependencies: [
-      "Machine", "Configuration", "Storage", "Hypervisor", "Processor", "CHost", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      "Machine", "Configuration", "Storage", "Hypervisor", "Processor", "CHost",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], swiftSettings: safe),
 ]
 
