@@ -47,6 +47,7 @@ test: packages fixtures ## run every test, fetching what they need
 	swift test
 	$(FUZZ) silicon --count 200000 --seed 1
 	$(FUZZ) silicon --count 200000 --seed 2 --translator
+	$(FUZZ) silicon --count 200000 --seed 3 --length 8 --translator
 	bash Fixtures/error-tests.sh .build/release/paravane $(KERNELS) .build-fixtures
 	bash Fixtures/boot-tests.sh .build/release/paravane $(KERNELS)
 
@@ -60,6 +61,8 @@ fuzz: packages ## instructions on the processor and in both engines, hostile inp
 	swift build -c release --product paravane-fuzz
 	$(FUZZ) silicon --count 10000000 --seed $(SEED) --jobs $(JOBS)
 	$(FUZZ) silicon --count 5000000 --seed $(SEED) --jobs $(JOBS) --translator
+	$(FUZZ) silicon --count 5000000 --seed $(SEED) --jobs $(JOBS) --length 8
+	$(FUZZ) silicon --count 5000000 --seed $(SEED) --jobs $(JOBS) --length 8 --translator
 	@for target in $$($(FUZZ) targets); do $(FUZZ) $$target --seconds $(FUZZ_SECONDS) --seed $(SEED) || exit 1; done
 
 soak: build kernels ## boots and fuzzing in turn, with a new seed each round, for SOAK_HOURS

@@ -36,6 +36,11 @@ public final class SiliconCampaign {
   let original: UnsafeMutableRawPointer
   let seed: UInt64
   let isTranslating: Bool
+  /// The most instructions in a case.
+  let longest: UInt64
+  private var bodies: [InstructionForm] = []
+  private var general: [InstructionForm] = []
+  private var ends: [InstructionForm] = []
   public let forms: [InstructionForm]
   /// Forms that are not compared, each with its reason.
   public let excluded: [(form: InstructionForm, reason: String)]
@@ -47,12 +52,16 @@ public final class SiliconCampaign {
   /// - Parameters:
   ///   - only: mnemonics to run; empty: every form that user mode can run on this host.
   ///   - isTranslating: run the guest's instruction in the translator.
+  ///   - longest: run sequences of 2 to so many instructions; 1: single ones, each form in turn.
   ///   - isStrict: compare undefined flags as well.
   ///   - samples: cases reported in full of each kind of difference.
-  public init(seed: UInt64, only: [String] = [], isTranslating: Bool = false, isStrict: Bool = false, samples: UInt64 = 1) throws {
+  public init(
+    seed: UInt64, only: [String] = [], isTranslating: Bool = false, longest: UInt64 = 1, isStrict: Bool = false, samples: UInt64 = 1
+  ) throws {
     guard psil_start() == 1 else { throw Failure.noHost(String(cString: psil_reason())) }
     self.seed = seed
     self.isTranslating = isTranslating
+    self.longest = max(longest, 1)
     maximumSamples = samples
     let host = HostFeatures()
     var forms: [InstructionForm] = []
@@ -84,6 +93,12 @@ public final class SiliconCampaign {
     generator = CaseGenerator(before: before, hostData: hostData, guestData: guest.data)
     comparison = Comparison(
       hostState: after, guestState: guestAfter, hostData: hostData, guestData: guest.data, open: OpenResults(isStrict: isStrict))
+    bodies = forms.filter { CaseGenerator.canStand($0, comparison.open) }
+    // What compilers use most, and what is translated.
+    let families: Set<String> = ["base", "bmi1", "bmi2", "adx", "lzcnt", "popcnt", "movbe"]
+    general = bodies.filter { families.contains($0.feature) }
+    ends = forms.filter { CaseGenerator.canEnd($0) }
+    if longest > 1 && (bodies.isEmpty || general.isEmpty || ends.isEmpty) { throw Failure.noHost("too few forms for sequences") }
     report.compared = Array(repeating: 0, count: InstructionTable.shared.forms.count)
     report.completed = report.compared
   }
@@ -110,7 +125,10 @@ public final class SiliconCampaign {
     let bytes = Int(PSIL_DATA_BYTES)
     hostData.copyMemory(from: pattern, byteCount: bytes)
     guest.data.copyMemory(from: pattern, byteCount: bytes)
-    guard let test = generator.make(form, &random) else { return }
+    let made =
+      longest > 1
+      ? generator.makeSequence(bodies, general, ends, longest: longest, &random) : generator.make(form, &random)
+    guard let test = made else { return }
     original.copyMemory(from: hostData, byteCount: bytes)
     let offset = Int(test.start - UInt64(PSIL_CODE))
     var code = test.bytes
@@ -122,13 +140,11 @@ public final class SiliconCampaign {
     code.withUnsafeBytes {
       _ = guest.memory.copyIn(UnsafeRawBufferPointer(rebasing: $0[0..<room]), at: SiliconGuest.codeFrame << 12 + UInt64(offset))
     }
-    // The guest stops at a breakpoint behind a repetition, so that its budget may be large and the repetition is not
-    // interrupted; and behind what is to be translated, which is done to whole blocks only.
-    let repeats = !test.instruction.prefixes.isDisjoint(with: [.rep, .repne]) && CaseGenerator.isString(form.mnemonic.name)
-    let stops = repeats || isTranslating
-    if stops && test.bytes.count < room {
-      _ = guest.memory.copyIn([0xCC], at: SiliconGuest.codeFrame << 12 + UInt64(offset + test.bytes.count))
-    }
+    // The guest goes on to the jump as the host does, and stops where it leads, in a repetition, so that its budget may be large
+    // and the repetition is not interrupted; and in what is to be translated, which is done to whole blocks only.
+    let repeats =
+      !test.instruction.prefixes.isDisjoint(with: [.rep, .repne]) && test.sequence.isEmpty && CaseGenerator.isString(form.mnemonic.name)
+    let stops = repeats || isTranslating || longest > 1
     psil_run()
     guest.load(before)
     var exited = guest.step(stops: stops)
@@ -147,8 +163,10 @@ public final class SiliconCampaign {
     let hostOutcome = Comparison.hostOutcome(test, after)
     let guestOutcome = Comparison.guestOutcome(test, exited, guestAfter, stops: stops)
     report.executions += 1
-    report.compared[Int(form.id)] += 1
-    if hostOutcome.vector < 0 { report.completed[Int(form.id)] += 1 }
+    for id in test.sequence.isEmpty ? [form.id] : test.sequence.map(\.form) {
+      report.compared[Int(id)] += 1
+      if hostOutcome.vector < 0 { report.completed[Int(id)] += 1 }
+    }
     let found = comparison.differences(test, hostOutcome, guestOutcome)
     if !found.isEmpty { note(test, index, found) }
   }
@@ -156,7 +174,8 @@ public final class SiliconCampaign {
   private func note(_ test: SiliconCase, _ index: UInt64, _ found: [Difference]) {
     report.differing += 1
     let what = found.map(\.what).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
-    let kind = "\(Self.title(test.form)): \(what.joined(separator: " "))"
+    let title = test.sequence.isEmpty ? Self.title(test.form) : "sequence"
+    let kind = "\(title): \(what.joined(separator: " "))"
     report.kinds[kind, default: 0] += 1
     guard report.kinds[kind]! <= maximumSamples else { return }
     report.samples.append(describe(test, index, found))

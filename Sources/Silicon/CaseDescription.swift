@@ -8,7 +8,11 @@ extension SiliconCampaign {
     let bytes = test.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
     let state = before.pointee
     var text = "case \(index) \(Self.title(test.form)) at \(Comparison.hex(test.start)): \(bytes)\n"
-    text += "  \(test.instruction.text(at: test.start))\n"
+    var at = test.start
+    for instruction in test.sequence.isEmpty ? [test.instruction] : test.sequence {
+      text += "  \(Comparison.hex(at)) \(instruction.text(at: at))\n"
+      at = at &+ UInt64(instruction.length)
+    }
     let raw = UnsafeRawPointer(before)
     var line = " "
     for i in 0..<16 { line += " \(Comparison.names[i]) \(Comparison.hex(raw.load(fromByteOffset: i * 8, as: UInt64.self)))" }

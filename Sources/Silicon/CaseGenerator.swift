@@ -10,6 +10,8 @@ struct SiliconCase {
   var start: UInt64
   /// Linear address of the memory operand, where it has one.
   var operand: UInt64?
+  /// All instructions, where there are several: `form` and `instruction` are then the last one's.
+  var sequence: [Instruction] = []
 }
 
 /// Makes cases: an encoding of a form, registers, flags and memory, so that most memory operands lie in the data pages and
@@ -68,7 +70,7 @@ struct CaseGenerator {
 
   // MARK: - State
 
-  private func fillState(_ random: inout SeededRandom) {
+  func fillState(_ random: inout SeededRandom) {
     for i in 0..<16 { gpr(i, random.integer()) }
     gpr(4, Self.data + 0x800 + random.below(0x800) * (random.oneIn(8) ? 1 : 8) & 0xFFF)
     var flags = random.next() & 0x8D5 | 0x202

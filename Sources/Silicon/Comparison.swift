@@ -59,11 +59,11 @@ struct Comparison {
     if s.vector == 14 && s.error & 0x10 != 0 && s.cr2 == s.rip && !(s.rip >= test.start && s.rip < end) { return .went }
     var error = s.error
     // The system does not tell its programs whether its own pages are there.
-    if s.vector == 14 && s.cr2 >> 47 != 0 { error &= ~1 }
+    if s.vector == 14 && s.cr2 >= 0x7FFF_FFFF_F000 { error &= ~1 }
     return Outcome(vector: Int32(bitPattern: s.vector), error: error, cr2: s.vector == 14 ? s.cr2 : 0)
   }
 
-  /// The guest's outcome. Where breakpoints stand behind the instruction (`stops`), reaching one is success as it is on the host.
+  /// The guest's outcome. Where it runs on (`stops`), reaching the exit or a breakpoint is success as it is on the host.
   static func guestOutcome(_ test: SiliconCase, _ exit: Exit, _ state: UnsafeMutablePointer<psil_state>, stops: Bool) -> Outcome {
     let (rip, cr2) = (state.pointee.rip, state.pointee.cr2)
     let end = test.start &+ UInt64(test.bytes.count)
@@ -71,6 +71,9 @@ struct Comparison {
     case .deadline: return .went
     case .exception(3, _) where stops && !(test.instruction.mnemonic.name == "int3" && rip == end):
       state.pointee.rip = rip &- 1
+      return .went
+    case .exception(14, _) where stops && rip == psil_exit_address():
+      state.pointee.rip = end
       return .went
     case .exception(14, let error?) where stops && error & 0x10 != 0 && cr2 == rip && !(rip >= test.start && rip < end): return .went
     case .exception(let vector, let error):

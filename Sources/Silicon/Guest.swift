@@ -136,6 +136,6 @@ final class SiliconGuest {
     }
   }
 
-  /// Runs the one instruction at RIP, or (`stops`) on to a breakpoint.
+  /// Runs the one instruction at RIP, or (`stops`) on to a fault.
   func step(stops: Bool) -> Exit { vcpu.run(until: vcpu.now &+ (stops ? 10_000 : 1)) }
 }

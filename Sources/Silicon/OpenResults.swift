@@ -23,6 +23,7 @@ struct OpenResults {
   struct Rules {
     var flags: UInt64 = 0
     var names: Set<String> = []
+    var isEmpty: Bool { flags == 0 && names.isEmpty }
   }
 
   private var rules: [Rules]
@@ -60,7 +61,8 @@ struct OpenResults {
     return mask
   }
 
-  func rules(_ test: SiliconCase) -> Rules { rules[Int(test.form.mnemonic.rawValue)] }
+  func rules(_ test: SiliconCase) -> Rules { rules(test.form.mnemonic) }
+  func rules(_ mnemonic: Mnemonic) -> Rules { rules[Int(mnemonic.rawValue)] }
 
   /// Makes the host's state equal to the guest's where the difference is allowed. Called where something differs.
   func level(_ test: SiliconCase, _ outcome: Outcome, _ host: UnsafeMutablePointer<psil_state>, _ guest: UnsafePointer<psil_state>) {

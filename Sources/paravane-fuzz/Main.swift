@@ -39,7 +39,7 @@ struct Main {
     let text = """
       usage: paravane-fuzz TARGET [--seconds N] [--seed N] [--first N] [--count N] [--verbose]
              TARGET: \(names.joined(separator: ", "))
-             paravane-fuzz silicon [--seed N] [--count N] [--only MNEMONIC[,MNEMONIC…]] [--jobs N] [--first N] [--translator] [--strict] [--samples N]
+             paravane-fuzz silicon [--seed N] [--count N] [--only MNEMONIC[,MNEMONIC…]] [--jobs N] [--first N] [--translator] [--length N] [--strict] [--samples N]
       """
     FileHandle.standardError.write(Data((text + "\n").utf8))
     exit(64)

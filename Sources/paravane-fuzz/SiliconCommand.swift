@@ -13,7 +13,8 @@ struct SiliconCommand {
     let campaign: SiliconCampaign
     do {
       campaign = try SiliconCampaign(
-        seed: options.number("seed", 1), only: only, isTranslating: options.has("translator"), isStrict: options.has("strict"),
+        seed: options.number("seed", 1), only: only, isTranslating: options.has("translator"), longest: options.number("length", 1),
+        isStrict: options.has("strict"),
         samples: options.number("samples", 1))
     } catch {
       print("silicon: not compared: \(error)")
@@ -26,7 +27,7 @@ struct SiliconCommand {
       return 0
     }
     let report = jobs > 1 ? gather(jobs) : campaign.run(first: first, end: end)
-    return conclude(campaign, report, isWhole: only.isEmpty)
+    return conclude(campaign, report, isWhole: only.isEmpty && options.number("length", 1) <= 1)
   }
 
   private func conclude(_ campaign: SiliconCampaign, _ report: SiliconReport, isWhole: Bool) -> Int32 {

@@ -19,6 +19,13 @@ import Testing
     #expect(campaign.forms.filter { report.compared[Int($0.id)] == 0 }.map(\.mnemonic.name) == [])
   }
 
+  @Test(arguments: [false, true]) func sequencesAreAsOnTheProcessor(translating: Bool) throws {
+    guard let campaign = try? SiliconCampaign(seed: 21, isTranslating: translating, longest: 6) else { return }
+    let report = campaign.run(first: 0, end: 2000)
+    #expect(report.executions > 1900)
+    for sample in report.samples { Issue.record(Comment(rawValue: sample)) }
+  }
+
   @Test func everyFormIsComparedOrHasAReason() throws {
     guard let campaign = try? SiliconCampaign(seed: 1) else { return }
     #expect(campaign.excluded.allSatisfy { !$0.reason.isEmpty })

@@ -20,7 +20,15 @@ import GuestMemory
   return cpu.pointee.mode == 0 ? a : a & 0xFFFF_FFFF
 }
 
+/// Whether [linear, linear + count) runs over the end of the lower half: records the fault, which comes before any page's.
+@inline(__always) private func crossesHole(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ count: Int) -> Bool {
+  guard cpu.pointee.mode == 0, linear < 1 << 47, linear &+ UInt64(count) > 1 << 47 else { return false }
+  _ = VCPU.of(cpu).translateData(1 << 47, .read, stack: isStack(op))
+  return true
+}
+
 @inline(never) func readSlow(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Bool {
+  if crossesHole(cpu, op, linear, count) { return false }
   let vcpu = VCPU.of(cpu)
   let first = firstPart(linear, count)
   guard let a = vcpu.translateData(linear, .read, stack: isStack(op)) else { return false }
@@ -35,6 +43,7 @@ import GuestMemory
 }
 
 @inline(never) func writeSlow(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+  if crossesHole(cpu, op, linear, count) { return false }
   let vcpu = VCPU.of(cpu)
   let first = firstPart(linear, count)
   guard let a = vcpu.translateData(linear, .write, stack: isStack(op)) else { return false }
@@ -67,6 +76,7 @@ import GuestMemory
 @inline(never) func readForWriteSlow(
   _ cpu: CPU, _ op: Operation, _ linear: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int
 ) -> Bool {
+  if crossesHole(cpu, op, linear, count) { return false }
   let vcpu = VCPU.of(cpu)
   let first = firstPart(linear, count)
   guard let a = vcpu.translateData(linear, .write, stack: isStack(op)) else { return false }
