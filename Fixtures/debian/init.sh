@@ -32,6 +32,16 @@ case "$test" in
     echo "SUM $(sha256sum < /mnt/file)"
     umount /mnt
     ;;
+  disk-kill) # a file that is flushed, its sum, and then writing without end: the host kills the machine in the middle
+    mke2fs -F /dev/xvda >/dev/null 2>&1 && mount -t ext4 /dev/xvda /mnt || mount -t ext2 /dev/xvda /mnt
+    dd if=/dev/urandom of=/mnt/file bs=1M count="$(option pv.megabytes)" 2>/dev/null
+    sync
+    echo "SUM $(sha256sum < /mnt/file)"
+    echo "FLUSHED"
+    while :; do
+      dd if=/dev/urandom of=/mnt/more bs=256k count=64 conv=fsync 2>/dev/null
+    done
+    ;;
   disk-read)
     mount -t ext4 -o ro /dev/xvda /mnt
     echo "SUM $(sha256sum < /mnt/file)"
