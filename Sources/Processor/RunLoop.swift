@@ -24,10 +24,13 @@ extension VCPU {
     cpu.pointee.deadline = deadline
     vectorStateEnter(cpu)
     defer { vectorStateLeave(cpu) }
+    // RIP may have been changed since the last run: what is found there is not what a jump wanted to be linked to.
+    pendingLink = 0
     while true {
       if cpu.pointee.budget <= 0 { return .deadline }
       if blocks.needsFlush || translator?.needsFlush == true { blocks.flush() }
       let step = cpu.pointee.rflags & Flag.tf != 0
+      if step { pendingLink = 0 }
       guard let found = currentBlock() else {
         cpu.pointee.fault_op = nil
         return exception()

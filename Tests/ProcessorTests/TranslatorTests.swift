@@ -57,6 +57,32 @@ import X86
     try compare(main + g, slice: 7)
   }
 
+  /// A jump that left to be linked must not be linked to whatever a run begins with after an interrupt moved RIP.
+  @Test func interruptsBetweenRunsLinkNothingWrong() throws {
+    let handler = TestMachine.code + 0x800
+    var registers: [[UInt8]] = []
+    for translating in [false, true] {
+      let machine = try TestMachine(RunLoopTests.sum)
+      // inc r15; jmp over a nop; syscall
+      machine.memory.copyIn([0x49, 0xFF, 0xC7, 0xEB, 1, 0x90, 0x0F, 5], at: handler)
+      if translating && !machine.vcpu.enableTranslator() { return }
+      let cpu = machine.cpu
+      for _ in 0..<20 {
+        cpu.pointee.rip = TestMachine.code
+        while machine.vcpu.run(until: machine.vcpu.now + 5) == .deadline {
+          let (rip, flags) = (cpu.pointee.rip, cpu.rflags)
+          cpu.pointee.rip = handler
+          while machine.vcpu.run(until: machine.vcpu.now + 100) != .syscall {}
+          cpu.pointee.rip = rip
+          cpu.rflags = flags
+        }
+      }
+      registers.append(withUnsafeBytes(of: cpu.pointee.gpr) { Array($0) })
+      #expect(cpu.pointee.gpr.0 == 500_500)
+    }
+    #expect(registers[0] == registers[1])
+  }
+
   @Test func aFaultLeavesTheSameState() throws {
     // mov ecx,5; xor eax,eax; 1: sub rax,3; mov [rax+0x20000],rcx; loop back by dec/jnz; then mov [0x40000000],eax
     let program: [UInt8] = [
