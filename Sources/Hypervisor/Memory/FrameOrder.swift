@@ -49,19 +49,20 @@ struct FramePermutation: Sendable {
     return (high << lowBits) | low
   }
 
-  /// The image of a value below `count`.
+  /// The image of a value below `count`. 0 stays 0: a table base of frame 0 means none, so no page table of the start of day may get
+  /// it, and pseudo-physical page 0 never is one.
   func forward(_ value: UInt64) -> UInt64 {
-    if isIdentity { return value }
+    if isIdentity || value == 0 { return value }
     var v = step(value, backwards: false)
-    while v >= count { v = step(v, backwards: false) }
+    while v >= count || v == 0 { v = step(v, backwards: false) }
     return v
   }
 
   /// The value whose image this is.
   func inverse(_ value: UInt64) -> UInt64 {
-    if isIdentity { return value }
+    if isIdentity || value == 0 { return value }
     var v = step(value, backwards: true)
-    while v >= count { v = step(v, backwards: true) }
+    while v >= count || v == 0 { v = step(v, backwards: true) }
     return v
   }
 }
