@@ -22,7 +22,10 @@ case "$test" in
     hostname paravane
     echo
     echo "A shell inside $(uname -sr). Try: ip addr, ping 10.0.2.2, mke2fs /dev/xvda, mount /dev/xvda /mnt, poweroff"
-    setsid cttyhack sh
+    # The host asks for an orderly end: the kernel runs poweroff, which signals this process.
+    trap 'sync; poweroff -f' USR2 TERM
+    setsid cttyhack sh </dev/console >/dev/console 2>&1 &
+    wait $!
     ;;
   boot) ls /sys/block /sys/class/net ;;
   disk-write) # a file system with a random file; prints its sum
