@@ -110,5 +110,12 @@ same_on_every_run() {
 }
 check "runs on the virtual clock are the same, on both engines" same_on_every_run
 
+same_at_every_step() {
+  truncate -s 0 "$work/again.raw" && truncate -s 32M "$work/again.raw"
+  boot cloud-amd64 "pv.test=disk-write pv.megabytes=4" --engine lockstep --disk "$work/again.raw,raw,xvda,rw" || return 1
+  [ "$(tr -d '\0' <"$work/again.raw" | wc -c)" = 0 ]
+}
+check "the engines agree all through a boot, and the disk is left alone" same_at_every_step
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -65,6 +65,8 @@ refuse 65 "a text to inspect" "text" inspect text
 
 # Options.
 refuse 64 "an unknown engine" "engine" run --kernel "$hello" --engine warp
+refuse 64 "lockstep on the host's clock" "virtual" run --kernel "$hello" --engine lockstep --clock host
+refuse 64 "lockstep with a network" "link=none" run --kernel "$hello" --engine lockstep --vif link=user
 refuse 64 "an unknown clock" "clock" run --kernel "$hello" --clock sundial
 refuse 64 "an unknown type" "type" run --kernel "$hello" --type vax
 refuse 64 "an unknown console" "console" run --kernel "$hello" --console printer
@@ -81,7 +83,7 @@ refuse 66 "a trace that cannot be written" "no/where" run --kernel "$hello" --tr
 refuse 64 "a capture without an interface" "capture" run --kernel "$hello" --capture c.pcap
 
 # What is not built yet is refused by name.
-for later in "--type hvm" "--type pvh" "--engine lockstep" "--timing detailed" "--display vnc:127.0.0.1:1" \
+for later in "--type hvm" "--type pvh" "--timing detailed" "--display vnc:127.0.0.1:1" \
   "--boot c" "--firmware f" "--gdb 127.0.0.1:1" "--wait" "--monitor unix:m" "--record r" "--restore r" "--guest-status" "--sandbox on"; do
   # shellcheck disable=SC2086
   refuse 64 "$later" "not available yet" run --kernel "$hello" $later

@@ -13,12 +13,22 @@ extension PVMachine {
   ///
   /// - Parameter say: Paravane's own words, for standard error.
   public static func make(options: RunOptions, say: @escaping @Sendable (String) -> Void) throws -> PVMachine {
+    let machine = try make(options: options, console: nil, say: say)
+    if !options.quiet { say("engine: \(machine.engine.rawValue)\(machine.engineReason); clock: \(options.clock.rawValue)") }
+    return machine
+  }
+
+  /// - Parameter console: instead of what the options name. Then the machine is one of lockstep's two: stepped, and with no writable
+  ///   image.
+  static func make(
+    options: RunOptions, console: (any ConsoleLink)?, say: @escaping @Sendable (String) -> Void
+  ) throws -> PVMachine {
     let kernel = try loadKernel(options.kernel)
     let ramdisk = try options.ramdisk.map { try readFile($0, what: "ramdisk") }
     let machine = try PVMachine(options: options)
     machine.logger = { text in if options.verbose > 0 { say(text) } }
-    try machine.assemble(kernel: kernel, ramdisk: ramdisk, say: say)
-    if !options.quiet { say("engine: \(machine.engine.rawValue)\(machine.engineReason); clock: \(options.clock.rawValue)") }
+    machine.isStepped = console != nil
+    try machine.assemble(kernel: kernel, ramdisk: ramdisk, console: console, say: say)
     return machine
   }
 
@@ -44,7 +54,9 @@ extension PVMachine {
     }
   }
 
-  private func assemble(kernel: KernelImage, ramdisk: [UInt8]?, say: @escaping @Sendable (String) -> Void) throws {
+  private func assemble(
+    kernel: KernelImage, ramdisk: [UInt8]?, console: (any ConsoleLink)?, say: @escaping @Sendable (String) -> Void
+  ) throws {
     let pages = options.memory * 256
     let frames: FrameTable
     do {
@@ -56,9 +68,10 @@ extension PVMachine {
     vcpu.seed(options.seed)
     if options.engine != .interpreter && vcpu.enableTranslator(report: options.verbose > 0) {
       engine = .translator
-    } else if options.engine == .translator {
+    } else if options.engine == .translator || options.engine == .lockstep {
+      let name = options.engine.rawValue
       throw MachineError(
-        status: 69, message: "--engine translator wants an x86-64 host that gives executable memory; say --engine interpreter")
+        status: 69, message: "--engine \(name) wants an x86-64 host that gives executable memory; say --engine interpreter")
     }
     timers = [Array(repeating: nil, count: TimerKind.allCases.count)]
     domain = Domain(id: DomainID(1), memory: memory, frames: frames, initialPages: pages, services: self)
@@ -96,7 +109,7 @@ extension PVMachine {
         trace.record(number, arguments, cycle: v.vcpu.now, vcpu: v.id, result: result)
       }
     }
-    try connectBackEnds(start, storePort: storePort, consolePort: consolePort, say: say)
+    try connectBackEnds(start, storePort: storePort, consolePort: consolePort, console: console, say: say)
     if let timeout = options.timeout {
       let mailbox = self.mailbox
       Thread.detachNewThread {

@@ -38,7 +38,8 @@ final class PublishedClock: @unchecked Sendable {
 
 extension PVMachine {
   func connectBackEnds(
-    _ start: StartOfDay, storePort: UInt32, consolePort: UInt32, say: @escaping @Sendable (String) -> Void
+    _ start: StartOfDay, storePort: UInt32, consolePort: UInt32, console given: (any ConsoleLink)?,
+    say: @escaping @Sendable (String) -> Void
   ) throws {
     let mailbox = self.mailbox
     let post: @Sendable (UInt64) -> Void = { mailbox.post(.diskCompletion(token: $0)) }
@@ -49,7 +50,7 @@ extension PVMachine {
     let hub = BackEndHub(guest: guest, store: Store())
     let console: any ConsoleLink
     do {
-      console = try makeConsoleLink(options.console, announce: say)
+      console = try given ?? makeConsoleLink(options.console, announce: say)
     } catch {
       throw MachineError(status: 64, message: "\(error)")
     }
@@ -100,7 +101,9 @@ extension PVMachine {
 
   private func openImage(_ disk: DiskSpecification) throws -> any BlockDevice {
     if disk.target.isEmpty { return MemoryBlockDevice(bytes: [], isReadOnly: true) }
-    return try Storage.openImage(path: disk.target, format: disk.format.rawValue, readOnly: disk.readOnly)
+    guard isStepped else { return try Storage.openImage(path: disk.target, format: disk.format.rawValue, readOnly: disk.readOnly) }
+    let image = try Storage.openImage(path: disk.target, format: disk.format.rawValue, readOnly: true)
+    return OverlayBlockDevice(image, isReadOnly: disk.readOnly)
   }
 
   private func addCard(

@@ -11,7 +11,7 @@ extension PVMachine {
     let cpuSeconds = Double(processorNanoseconds() - processorTimeAtStart) / 1e9
     statistics.clock = options.clock.rawValue
     statistics.cpu = options.cpu
-    statistics.engine = engine.rawValue
+    statistics.engine = options.engine == .lockstep ? options.engine.rawValue : engine.rawValue
     statistics.seed = options.seed
     statistics.tsc_hz = options.cyclesPerSecond
     statistics.ended = outcome.ending.rawValue

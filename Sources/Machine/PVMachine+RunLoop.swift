@@ -8,23 +8,83 @@ import Processor
 extension PVMachine {
   /// Runs the guest to its end.
   public func run() -> Outcome {
+    begin()
+    while advance(to: .max) != .ended {}
+    return finish(domain.vcpus[0])
+  }
+
+  /// Ties the clocks together before the guest's first instruction.
+  func begin() {
+    nextSlice = vcpu.now
+    keeper.tie(cycle: vcpu.now, to: monotonicNanoseconds())
+  }
+
+  /// Why the run loop stands still.
+  enum Pause: Equatable {
+    case ended
+    /// The limit's cycle has come.
+    case limit
+    /// The guest waits for its next event (nil: for the outside alone), and `isStepped` leaves the passing of time to the caller.
+    case waiting(due: Cycles?)
+  }
+
+  /// Runs until the limit's cycle, or past it where the guest sleeps over it.
+  func advance(to limit: Cycles) -> Pause {
+    while true {
+      if let pause = prepare(limit) { return pause }
+      execute(limit)
+    }
+  }
+
+  /// Does everything that is due before guest code runs; nil when that is next.
+  @inline(__always) func prepare(_ limit: Cycles) -> Pause? {
     let v = domain.vcpus[0]
-    nextSlice = v.vcpu.now
-    keeper.tie(cycle: v.vcpu.now, to: monotonicNanoseconds())
     while domain.ended == nil && endedBy == nil {
+      if v.vcpu.now >= limit { return .limit }
       if v.vcpu.now >= nextSlice { beginSlice(v) }
       while let event = queue.pop(dueAt: v.vcpu.now) { dispatch(event) }
       if domain.ended != nil || endedBy != nil { break }
       if v.blocked {
+        if isStepped && (liveOutside || queue.nextDue == nil) { return .waiting(due: queue.nextDue) }
         idle(v)
         continue
       }
       domain.deliverPendingUpcall(v)
-      if domain.ended != nil { break }
-      let exit = v.vcpu.run(until: min(queue.nextDue ?? .max, nextSlice))
-      if exit != .deadline { domain.handle(exit, v) }
+      return domain.ended == nil ? nil : .ended
     }
-    return finish(v)
+    return .ended
+  }
+
+  /// Runs guest code until something happens or the limit's cycle comes, and does what the guest asks for.
+  @inline(__always) func execute(_ limit: Cycles) {
+    let v = domain.vcpus[0]
+    let exit = runGuest(v.vcpu, min(queue.nextDue ?? .max, nextSlice, limit))
+    runs &+= 1
+    if exit != .deadline { domain.handle(exit, v) }
+  }
+
+  /// Lets a guest that waits sleep until a cycle, or until what the mailbox holds wakes it.
+  func sleep(until cycle: Cycles) {
+    let v = domain.vcpus[0]
+    if cycle > v.vcpu.now { pass(v, cycle - v.vcpu.now) }
+    takeInputs()
+  }
+
+  @inline(__always) func runGuest(_ vcpu: VCPU, _ cycle: Cycles) -> Exit {
+    injectedFault == nil ? vcpu.run(until: cycle) : runGuestWithFault(vcpu, cycle)
+  }
+
+  /// As an engine that is wrong about one instruction would run it.
+  @inline(never) private func runGuestWithFault(_ vcpu: VCPU, _ cycle: Cycles) -> Exit {
+    guard let fault = injectedFault, cycle >= vcpu.now &+ fault.shortestRun else { return vcpu.run(until: cycle) }
+    while vcpu.instructions < fault.instruction {
+      let there = vcpu.now &+ (fault.instruction &- vcpu.instructions)
+      guard there <= cycle else { return vcpu.run(until: cycle) }
+      let exit = vcpu.run(until: there)
+      if vcpu.instructions >= fault.instruction { fault.corrupt(vcpu.cpu) }
+      if exit != .deadline || vcpu.now >= cycle { return exit }
+    }
+    return vcpu.run(until: cycle)
   }
 
   /// At fixed cycles: guest time is pinned to real time (`--clock host`) and the mailbox is emptied.
@@ -97,7 +157,7 @@ extension PVMachine {
   /// Whether idle time passes at real speed.
   private var paced: Bool { options.clock == .host || liveOutside }
 
-  private func finish(_ v: PVCPU) -> Outcome {
+  func finish(_ v: PVCPU) -> Outcome {
     shutDownLinks()
     closeDisks()
     trace?.finish()

@@ -30,6 +30,12 @@ public final class PVMachine {
   var engineReason: String {
     options.engine == .auto && engine == .interpreter ? " (no executable memory, or no x86-64 host)" : ""
   }
+  /// Set in lockstep: whoever runs the machine decides how long a waiting guest sleeps, and what comes in.
+  var isStepped = false
+  /// Stretches of guest code run so far.
+  var runs: UInt64 = 0
+  /// For tests of lockstep alone: an engine that is wrong after so many instructions.
+  var injectedFault: InjectedFault?
   var signals = 0
   var signalNumber: Int32 = 0
   /// The cycle at which the mailbox is looked at next.
@@ -53,6 +59,14 @@ public final class PVMachine {
     let pages = options.memory * 256
     memory = try MachineMemory(frameCount: FrameTable.machineFramesNeeded(guestPages: pages, order: options.frames))
   }
+}
+
+/// A mistake of an engine's, made on purpose: after the first `instruction` instructions, `corrupt` is done to the registers, but only
+/// in a run that is to go on for at least `shortestRun` cycles.
+struct InjectedFault {
+  var instruction: UInt64
+  var shortestRun: UInt64 = 0
+  var corrupt: (CPU) -> Void
 }
 
 extension PVMachine: DomainServices {

@@ -43,12 +43,16 @@ public enum EngineChoice: String, Sendable, Codable {
   /// The translator where the host has it.
   case auto
   case interpreter, translator
+  /// Both, side by side, to the first difference (`Lockstep`).
+  case lockstep
 }
 
 /// How a run ended.
 public struct Outcome: Sendable {
   public enum Ending: String, Sendable, Codable {
     case poweroff, crash, reboot, timeout, signal
+    /// The engines did not agree.
+    case difference
   }
   public var ending: Ending
   /// The process's exit status, as the command line's contract has it.

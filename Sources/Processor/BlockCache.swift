@@ -20,6 +20,8 @@ import X86
 final class BlockCache {
   static let arenaBytes = 14 << 20
   static let maximumOperations = 48
+  /// Operations that a block is given at most.
+  var operationLimit = maximumOperations
   private let memory: MachineMemory
   private let arena: UnsafeMutableRawPointer
   private var used = 0
@@ -171,7 +173,7 @@ final class BlockCache {
     var offset = 0
     var count = 0
     var ended = false
-    while count < Self.maximumOperations && start + offset < 4096 {
+    while count < operationLimit && start + offset < 4096 {
       let bytes = UnsafeRawBufferPointer(start: page + start + offset, count: min(15, 4096 - start - offset))
       let op = ops + count
       switch lower(bytes, offset: offset, ordinal: count, mode: mode, into: op) {

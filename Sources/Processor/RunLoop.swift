@@ -28,7 +28,7 @@ extension VCPU {
     pendingLink = 0
     while true {
       if cpu.pointee.budget <= 0 { return .deadline }
-      if blocks.needsFlush || translator?.needsFlush == true { blocks.flush() }
+      if blocks.needsFlush || translator?.needsFlush == true { withHostModes { blocks.flush() } }
       let step = cpu.pointee.rflags & Flag.tf != 0
       if step { pendingLink = 0 }
       guard let found = currentBlock() else {

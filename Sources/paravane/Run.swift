@@ -21,7 +21,8 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("A disk in xl's syntax: image,raw|qcow2,xvda,rw. Repeatable.", valueName: "spec")) var disk: [String] = []
   @Option(help: ArgumentHelp("A network interface: link=user|tap|socket|none,… Repeatable.", valueName: "spec")) var vif: [String] = []
   @Option(help: ArgumentHelp("Write the first interface's packets to a pcap file.", valueName: "path")) var capture: String?
-  @Option(help: ArgumentHelp("auto, translator or interpreter.", valueName: "engine")) var engine = "auto"
+  @Option(help: ArgumentHelp("auto, translator, interpreter, or lockstep: both, to their first difference.", valueName: "engine"))
+  var engine = "auto"
   @Option(
     help: ArgumentHelp("host: guest time keeps pace with real time; virtual: cycles only, the same on every run.", valueName: "clock"))
   var clock: String?
@@ -62,14 +63,22 @@ struct Run: ParsableCommand {
   }
 
   private func runMachine(_ options: RunOptions) throws -> Int32 {
-    let machine: PVMachine
+    let mailbox: Mailbox
+    let body: () -> Outcome
+    let say: @Sendable (String) -> Void = { if !options.quiet { complain($0) } }
     do {
-      machine = try PVMachine.make(options: options, say: { if !options.quiet { complain($0) } })
+      if options.engine == .lockstep {
+        let both = try Lockstep(options: options, say: say)
+        (mailbox, body) = (both.mailbox, both.run)
+      } else {
+        let machine = try PVMachine.make(options: options, say: say)
+        (mailbox, body) = (machine.mailbox, machine.run)
+      }
     } catch let error as MachineError {
       throw Failure(status: error.status, message: error.message)
     }
-    startSignalThread(machine.mailbox)
-    let outcome = machine.run()
+    startSignalThread(mailbox)
+    let outcome = body()
     if let report = outcome.report { FileHandle.standardError.write(Data(report.utf8)) }
     return outcome.status
   }
@@ -112,8 +121,8 @@ struct Run: ParsableCommand {
     case "auto": options.engine = .auto
     case "interpreter": options.engine = .interpreter
     case "translator": options.engine = .translator
-    case "lockstep": throw Failure.usage("--engine lockstep is not available yet: say auto, translator or interpreter")
-    default: throw Failure.usage("--engine '\(engine)' is none of auto, translator, interpreter")
+    case "lockstep": options.engine = .lockstep
+    default: throw Failure.usage("--engine '\(engine)' is none of auto, translator, interpreter, lockstep")
     }
     options.kernel = try kernel ?? file?.string("kernel") ?? ""
     options.ramdisk = try ramdisk ?? file?.string("ramdisk")
@@ -181,7 +190,7 @@ struct Run: ParsableCommand {
       guard let mode = ClockMode(rawValue: clock) else { throw Failure.usage("--clock '\(clock)' is none of host, virtual") }
       options.clock = mode
     } else {
-      options.clock = outside ? .host : .virtual
+      options.clock = outside && options.engine != .lockstep ? .host : .virtual
     }
     if let tscHz {
       guard (1_000_000...100_000_000_000).contains(tscHz) else {
