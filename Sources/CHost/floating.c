@@ -1,5 +1,7 @@
 #include "floating.h"
 
+#include "CHost.h"
+
 // The kernels that are called through a pointer only, and the tables by which Swift finds all of them.
 
 #if defined(__x86_64__)
@@ -189,4 +191,29 @@ pv_kernel pv_float_dot(unsigned type, unsigned factors) { return NULL; }
 pv_kernel pv_float_half(unsigned control) { return NULL; }
 pv_kernel pv_carryless_product(unsigned halves) { return NULL; }
 
+#endif
+
+#if defined(__x86_64__)
+uint32_t ph_vector_features(void) {
+  unsigned eax, ebx, ecx = 0, edx;
+  uint32_t found = 0;
+  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return 0;
+  unsigned extended = 0, ignored;
+  __get_cpuid_count(7, 0, &ignored, &extended, &ignored, &ignored);
+  if (ecx & 1u) found |= PH_VECTOR_SSE3;
+  if (ecx & 1u << 9) found |= PH_VECTOR_SSSE3;
+  if (ecx & 1u << 19) found |= PH_VECTOR_SSE41;
+  if (ecx & 1u << 20) found |= PH_VECTOR_SSE42;
+  if (ecx & 1u << 25) found |= PH_VECTOR_AES;
+  if (ecx & 1u << 1) found |= PH_VECTOR_PCLMULQDQ;
+  if (extended & 1u << 29) found |= PH_VECTOR_SHA;
+  if (host_features() & AVX && extended & 1u << 5) {
+    found |= PH_VECTOR_AVX2;
+    if (ecx & 1u << 12) found |= PH_VECTOR_FMA;
+    if (ecx & 1u << 29) found |= PH_VECTOR_F16C;
+  }
+  return found;
+}
+#else
+uint32_t ph_vector_features(void) { return 0; }
 #endif

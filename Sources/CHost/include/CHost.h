@@ -28,4 +28,19 @@ int ph_punch_hole(int descriptor, uint64_t offset, uint64_t count);
 int ph_map_code(size_t size, void *_Nullable *_Nonnull writable, void *_Nullable *_Nonnull executable);
 void ph_unmap_code(size_t size, void *_Nonnull writable, void *_Nonnull executable);
 
+/// What vector instructions the host has beyond SSE2, and its operating system keeps the registers of.
+enum {
+  PH_VECTOR_SSE3 = 1,
+  PH_VECTOR_SSSE3 = 2,
+  PH_VECTOR_SSE41 = 4,
+  PH_VECTOR_SSE42 = 8,
+  PH_VECTOR_AES = 16,
+  PH_VECTOR_PCLMULQDQ = 32,
+  PH_VECTOR_SHA = 64,
+  PH_VECTOR_AVX2 = 128, // and AVX
+  PH_VECTOR_FMA = 256,
+  PH_VECTOR_F16C = 512,
+};
+uint32_t ph_vector_features(void);
+
 #endif

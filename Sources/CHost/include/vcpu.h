@@ -125,6 +125,9 @@ enum {
   PV_VECTOR_SSE = 1,    // CR0.EM, CR0.TS clear and CR4.OSFXSR set
   PV_VECTOR_AVX = 2,    // CR0.TS clear, CR4.OSXSAVE set, XCR0 has SSE and AVX
   PV_VECTOR_MASKED = 4, // MXCSR masks every exception
+  // Only while translated code runs: the host's XMM and YMM registers are the guest's, `ymm` is stale.
+  PV_VECTOR_LIVE = 8,
+  PV_VECTOR_LIVE_AVX = 16, // ... and AVX is ready
 };
 
 /// Indices of pv_vcpu.seg, in encoding order.

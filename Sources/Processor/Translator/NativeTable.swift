@@ -98,31 +98,34 @@ extension Step {
     self.offset = offset
     native = Native.table[Int(instruction.mnemonic.rawValue)]
     if !isPlain { native = nil }
-    if let role = VectorNative.table[Int(instruction.mnemonic.rawValue)] { classifyVector(role, bytes) }
+    if let entry = VectorNative.table[Int(instruction.mnemonic.rawValue)] { classifyVector(entry, bytes) }
     classify()
     observes = observes || native == nil || (hasMemory && !isAddressOnly)
     if native == nil { (reads, sets, setsSome) = (true, false, true) }
   }
 
-  /// A legacy SSE instruction with vector, memory and general operands in the places that the emitter knows.
-  private mutating func classifyVector(_ role: VectorNative.Role, _ bytes: UnsafeRawBufferPointer) {
+  /// An SSE or AVX instruction that the host has too, with operands where the emitter knows them.
+  private mutating func classifyVector(_ entry: VectorNative.Entry, _ bytes: UnsafeRawBufferPointer) {
     native = nil
+    guard entry.features & ~VectorNative.hostFeatures == 0, hasPlainAddress else { return }
     let o = instruction.operands
-    guard !instruction.prefixes.contains(.vex), hasPlainAddress, o.3.kind == .none, o.2.kind == .none || o.2.kind == .immediate else {
-      return
+    for operand in [o.0, o.1, o.2, o.3, o.4] {
+      switch operand.kind {
+      case .none, .general, .memory, .immediate, .vector: continue
+      default: return
+      }
     }
-    let allowed: Bool
-    switch (o.0.kind, o.1.kind) {
-    case (.vector, .vector), (.vector, .memory), (.memory, .vector): allowed = role != .toGeneral && role != .fromGeneral
-    case (.vector, .immediate): allowed = role == .modify
-    case (.general, .vector), (.general, .memory): allowed = role == .toGeneral || (o.1.kind == .vector && role == .write)
-    case (.vector, .general): allowed = role == .fromGeneral || role == .write
-    default: allowed = false
-    }
-    guard allowed || role == .fromGeneral && o.0.kind == .vector && o.1.kind == .memory else { return }
-    guard let encoding = VectorEncoding(bytes, instruction, role: role) else { return }
+    guard let encoding = VectorEncoding(bytes, instruction, entry: entry) else { return }
+    // MOVQ and MOVD share their names with the MMX forms, PEXTRW has two encodings: what is not as expected is left alone.
+    guard o.3.kind != .memory, o.4.kind != .memory, !(o.0.kind == .general && o.1.kind == .general) else { return }
     native = .vector(encoding)
-    if role == .compare { sets = true }
+    if entry.compares { sets = true }
+  }
+
+  /// A vector instruction with a VEX prefix.
+  var isAVX: Bool {
+    if case .vector(let encoding) = native { return encoding.vex }
+    return false
   }
 
   var isVector: Bool {

@@ -47,6 +47,8 @@ struct NativeRuntime {
   let miss: Int
   /// Called: fills `flags_image` from whatever the flags are kept in.
   let fetchFlags: Int
+  /// Called: brings XMM and YMM into the host's registers and marks them so, if SSE may be used without a look. Changes `a` and flags.
+  let loadVectors: Int
   /// Where translations begin.
   let end: Int
 
@@ -74,6 +76,59 @@ struct NativeRuntime {
       code.byte(0xC3)
     }
 
+    let wide = VectorNative.hostFeatures & UInt32(PH_VECTOR_AVX2) != 0
+    /// vmovups ymm or movaps xmm between a register and the state: opcode 0x10 or 0x28 loads, one more stores.
+    func move(_ register: Int, store: Bool, wide: Bool, at offset: Int) {
+      if wide {
+        code.byte(0xC5)
+        code.byte(register < 8 ? 0xFC : 0x7C)
+        code.byte(store ? 0x11 : 0x10)
+        code.byte(0x84 | (register & 7) << 3)
+        code.byte(0x24)
+        code.int32(offset)
+      } else {
+        code.rs(store ? 0x0F29 : 0x0F28, register, offset, size: 4)
+      }
+    }
+    func vector(_ register: Int) -> Int { Int(StateOffset.vector(register)) }
+    func testLive(_ extra: Int) -> Int {
+      code.rs(0xF6, 0, At.vectorReady + extra, size: 4)
+      code.byte(Int(PV_VECTOR_LIVE))
+      return code.jump(condition: 4)
+    }
+    /// Sends the vector registers home, if they are here.
+    func spillVectors(_ extra: Int, mark: Bool = true) {
+      let absent = testLive(extra)
+      for register in 0..<16 { move(register, store: true, wide: wide, at: vector(register) + extra) }
+      if wide {
+        for byte in [0xC5, 0xF8, 0x77] { code.byte(byte) }  // vzeroupper
+      }
+      if mark {
+        code.rs(0x83, 4, At.vectorReady + extra, size: 4)
+        code.byte(~Int(PV_VECTOR_LIVE | PV_VECTOR_LIVE_AVX))
+      }
+      code.patch(absent, to: code.position)
+    }
+    /// Loads them. Where no upper half is in use the host's are left in their initial state: SSE beside dirty upper halves is slow.
+    func loadVectors(_ extra: Int) {
+      guard wide else {
+        for register in 0..<16 { move(register, store: false, wide: false, at: vector(register) + extra) }
+        return
+      }
+      move(0, store: false, wide: false, at: vector(0) + 16 + extra)
+      for register in 1..<16 {
+        code.byte(0x66)
+        code.rs(0x0FEB, 0, vector(register) + 16 + extra, size: 4)
+      }
+      for byte in [0x66, 0x0F, 0x38, 0x17, 0xC0] { code.byte(byte) }  // ptest xmm0, xmm0
+      let used = code.jump(condition: 5)
+      for register in 0..<16 { move(register, store: false, wide: false, at: vector(register) + extra) }
+      let done = code.jump()
+      code.patch(used, to: code.position)
+      for register in 0..<16 { move(register, store: false, wide: true, at: vector(register) + extra) }
+      code.patch(done, to: code.position)
+    }
+
     // enter: push rbp, rbx, r12…r15; the state becomes the stack.
     code.byte(0x55)
     code.byte(0x53)
@@ -91,6 +146,7 @@ struct NativeRuntime {
 
     exitAt = code.position
     code.store(Host.a, At.rip)
+    spillVectors(0)
     spill(0)
     leave(0)
 
@@ -116,6 +172,7 @@ struct NativeRuntime {
 
     // fallback: called, so the state is 8 bytes above the stack pointer.
     fallback = code.position
+    spillVectors(8)
     spill(8)
     code.rm(0x8D, 7, base: 4, displacement: 8, size: 8)
     code.rr(0x89, Host.a, 6, size: 8)
@@ -132,6 +189,7 @@ struct NativeRuntime {
     leave(8)
 
     fetchFlags = code.position
+    spillVectors(8, mark: false)
     spill(8)
     code.rm(0x8D, 7, base: 4, displacement: 8, size: 8)
     code.groupImmediate(5, 4, 8, size: 8)
@@ -140,6 +198,26 @@ struct NativeRuntime {
     code.byte(0xD0)
     code.groupImmediate(0, 4, 8, size: 8)
     reload(8)
+    let none = testLive(8)
+    loadVectors(8)
+    code.patch(none, to: code.position)
+    code.byte(0xC3)
+
+    self.loadVectors = code.position
+    code.rs(0x8B, Host.a, At.vectorReady + 8, size: 4)
+    code.groupImmediate(4, Host.a, Int(PV_VECTOR_SSE | PV_VECTOR_MASKED | PV_VECTOR_LIVE), size: 4)
+    code.groupImmediate(7, Host.a, Int(PV_VECTOR_SSE | PV_VECTOR_MASKED), size: 4)
+    let refused = code.jump(condition: 5)
+    loadVectors(8)
+    code.rs(0x83, 1, At.vectorReady + 8, size: 4)
+    code.byte(Int(PV_VECTOR_LIVE))
+    code.rs(0xF6, 0, At.vectorReady + 8, size: 4)
+    code.byte(Int(PV_VECTOR_AVX))
+    let noAVX = code.jump(condition: 4)
+    code.rs(0x83, 1, At.vectorReady + 8, size: 4)
+    code.byte(Int(PV_VECTOR_LIVE_AVX))
+    code.patch(noAVX, to: code.position)
+    code.patch(refused, to: code.position)
     code.byte(0xC3)
     end = (code.position + 63) & ~63
     enter = unsafeBitCast(code.executable, to: Enter.self)

@@ -1,132 +1,102 @@
 import CHost
 import X86
 
-// SSE as itself: operands are copied from the state into the host's XMM1 and XMM2, the very instruction runs on them, the result goes
-// back. While guest code runs the host's MXCSR is the guest's, so rounding, NaNs and flags are the instruction's own.
+// SSE and AVX as themselves: while a block with vector instructions runs, the guest's XMM and YMM registers are the host's, and the host's
+// MXCSR is the guest's, so rounding, NaNs and flags are the instruction's own. They are brought in where the first such block begins
+// and go home whenever the interpreter or the run loop may look (NativeRuntime).
 
 extension Translator {
   /// Tells the run loop to interpret the block this time.
   static let interpretNext = Int(Int32(-1))
 
-  /// At the block's start: unless SSE may be used without a look (`vector_ready`), the interpreter runs the block.
-  func requireVectors(_ short: Int) {
-    let wanted = Int(PV_VECTOR_SSE | PV_VECTOR_MASKED)
-    code.rs(0x8B, Host.a, At.vectorReady, size: 4)
-    code.groupImmediate(4, Host.a, wanted, size: 4)
-    code.groupImmediate(7, Host.a, wanted, size: 4)
-    let refused = code.jump(condition: 5)
+  /// The bit of `vector_ready` that the block's instructions need.
+  var vectorBit: Int { steps.contains { $0.isAVX } ? Int(PV_VECTOR_LIVE_AVX) : Int(PV_VECTOR_LIVE) }
+
+  /// Makes sure that the registers are the host's before the step at `index`; elsewhere the interpreter runs the block's rest. Changes flags.
+  func requireVectors(_ index: Int) {
+    let bit = vectorBit
+    code.rs(0xF6, 0, At.vectorReady, size: 4)
+    code.byte(bit)
+    let absent = code.jump(condition: 4)
+    let resume = code.position
     later.append { [unowned self] in
-      code.patch(refused, to: code.position)
-      code.groupImmediate(0, Host.budget, Int(block.pointee.count), size: 8)
-      emitExit(to: pageOffset, slot: Self.interpretNext)
+      code.patch(absent, to: code.position)
+      code.call(to: runtime.loadVectors)
+      code.rs(0xF6, 0, At.vectorReady, size: 4)
+      code.byte(bit)
+      code.patch(code.jump(condition: 5), to: resume)
+      code.groupImmediate(0, Host.budget, steps.count - index, size: 8)
+      emitExit(to: pageOffset + (index == 0 ? 0 : steps[index].offset), slot: Self.interpretNext)
     }
   }
 
-  private func slot(_ register: UInt8) -> Int { Int(StateOffset.vector(Int(register) & 15)) }
-
-  /// movaps between an XMM register and the state.
-  private func loadVector(_ host: Int, _ register: UInt8) { code.rs(0x0F28, host, slot(register), size: 4) }
-  private func storeVector(_ host: Int, _ register: UInt8) { code.rs(0x0F29, host, slot(register), size: 4) }
-
-  /// The instruction's opcode behind its prefix, with registers' high bits.
-  private func opcode(_ e: VectorEncoding, reg: Int, index: Int = 0, base: Int) {
-    if e.prefix != 0 { code.byte(Int(e.prefix)) }
-    let rex = 0x40 | (e.wide ? 8 : 0) | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3
-    if rex != 0x40 { code.byte(rex) }
-    code.byte(0x0F)
-    if e.map != 0 { code.byte(Int(e.map)) }
+  /// The instruction with other operands in ModRM; `rm` nil is [a + b].
+  private func encode(_ e: VectorEncoding, reg: Int, rm: Int?) {
+    let index = rm == nil ? Host.b : 0
+    let base = rm ?? Host.a
+    if e.vex {
+      code.byte(0xC4)
+      let map = e.map == 0 ? 1 : e.map == 0x38 ? 2 : 3
+      code.byte((~reg >> 3 & 1) << 7 | (~index >> 3 & 1) << 6 | (~base >> 3 & 1) << 5 | map)
+      let pp = e.prefix == 0 ? 0 : e.prefix == 0x66 ? 1 : e.prefix == 0xF3 ? 2 : 3
+      code.byte((e.wide ? 0x80 : 0) | e.vexBits << 2 | pp)
+    } else {
+      if e.prefix != 0 { code.byte(Int(e.prefix)) }
+      let rex = 0x40 | (e.wide ? 8 : 0) | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3
+      if rex != 0x40 { code.byte(rex) }
+      code.byte(0x0F)
+      if e.map != 0 { code.byte(Int(e.map)) }
+    }
     code.byte(Int(e.opcode))
-  }
-
-  private func onRegisters(_ e: VectorEncoding, reg: Int, rm: Int) {
-    opcode(e, reg: reg, base: rm)
-    code.byte(0xC0 | (reg & 7) << 3 | rm & 7)
-    if let immediate = e.immediate { code.byte(Int(immediate)) }
-  }
-
-  /// With the memory operand at [a + b].
-  private func onMemory(_ e: VectorEncoding, reg: Int) {
-    opcode(e, reg: reg, index: Host.b, base: Host.a)
-    code.byte((reg & 7) << 3 | 4)
-    code.byte((Host.b & 7) << 3 | Host.a & 7)
+    if e.hasModRM {
+      if let rm {
+        code.byte(0xC0 | (reg & 7) << 3 | rm & 7)
+      } else {
+        code.byte((reg & 7) << 3 | 4)
+        code.byte((Host.b & 7) << 3 | Host.a & 7)
+      }
+    }
     if let immediate = e.immediate { code.byte(Int(immediate)) }
   }
 
   func emitVector(_ index: Int, _ i: Instruction, _ e: VectorEncoding) {
-    let (d, s) = (i.operands.0, i.operands.1)
+    let operands = [i.operands.0, i.operands.1, i.operands.2]
     var misses: [Int] = []
-    if d.kind == .memory || s.kind == .memory {
-      let size = Int(d.kind == .memory ? d.size : s.size)
-      misses.append(lookUp(i, size: size, write: d.kind == .memory))
-      if size == 16 && !VectorNative.unaligned[Int(i.mnemonic.rawValue)] {
-        // test a, 15
+    let inMemory = operands.first { $0.kind == .memory }
+    if let memory = inMemory {
+      let size = Int(memory.size)
+      misses.append(lookUp(i, size: size, write: operands[0].kind == .memory))
+      if size >= 16 && e.entry.alignmentDiffers == e.vex {
+        // test a, size - 1
         code.byte(0x41)
         code.byte(0xF6)
         code.byte(0xC0 | Host.a & 7)
-        code.byte(15)
+        code.byte(size - 1)
         misses.append(code.jump(condition: 5))
       }
     }
-    if d.kind == .memory {
-      loadVector(1, s.register)
-      onMemory(e, reg: 1)
-    } else if d.kind == .general {
-      emitToGeneral(i, e)
-    } else if s.kind == .immediate {
-      loadVector(1, d.register)
-      onRegisters(e, reg: Int(e.modRM >> 3 & 7), rm: 1)
-      storeVector(1, d.register)
-    } else {
-      emitToVector(i, e)
-      if e.role == .compare {
-        if steps[index].needsSave { saveComparison() }
-        hostValid = true
+    var reg = e.reg
+    var rm: Int? = inMemory == nil ? e.rm : nil
+    var written: Int?
+    if let place = operands.firstIndex(where: { $0.kind == .general }) {
+      let register = guest(operands[place])
+      if e.generalInReg {
+        reg = Host.of(register) ?? Host.a
+        written = register
+      } else if place == 0 {
+        rm = Host.of(register) ?? Host.a
+        written = register
+      } else {
+        rm = value(register, Host.a)
       }
     }
+    encode(e, reg: reg, rm: rm)
+    if let written, Host.of(written) == nil { writeBack(written, Host.a, size: 8) }
+    if e.entry.compares {
+      if steps[index].needsSave { saveComparison() }
+      hostValid = true
+    }
     if !misses.isEmpty { slowPath(index, from: misses, resume: code.position) }
-  }
-
-  private func emitToVector(_ i: Instruction, _ e: VectorEncoding) {
-    let (d, s) = (i.operands.0, i.operands.1)
-    if e.role != .write { loadVector(1, d.register) }
-    switch s.kind {
-    case .memory: onMemory(e, reg: 1)
-    case .general:
-      let register = guest(s)
-      onRegisters(e, reg: 1, rm: value(register, Host.a))
-    default:
-      // MOVSS and MOVSD between registers keep the rest of the destination, which is loaded; the store form's opcode has the operands
-      // the other way round.
-      loadVector(2, s.register)
-      let reversed = isStoreOpcode(e)
-      onRegisters(e, reg: reversed ? 2 : 1, rm: reversed ? 1 : 2)
-    }
-    if e.role != .compare { storeVector(1, d.register) }
-  }
-
-  /// Encodings in which ModRM.reg is the source.
-  private func isStoreOpcode(_ e: VectorEncoding) -> Bool {
-    guard e.map == 0 else { return false }
-    switch e.opcode {
-    case 0x11, 0x29, 0x7F: return true
-    case 0xD6: return true
-    default: return false
-    }
-  }
-
-  private func emitToGeneral(_ i: Instruction, _ e: VectorEncoding) {
-    let (d, s) = (i.operands.0, i.operands.1)
-    let register = guest(d)
-    let host = Host.of(register) ?? Host.a
-    if s.kind == .memory {
-      onMemory(e, reg: host)
-    } else {
-      loadVector(1, s.register)
-      // MOVD and MOVQ to a general register have the vector in ModRM.reg.
-      let vectorInReg = e.map == 0 && e.opcode == 0x7E
-      onRegisters(e, reg: vectorInReg ? 1 : host, rm: vectorInReg ? host : 1)
-    }
-    if Host.of(register) == nil { writeBack(register, host, size: 8) }
   }
 
   private func saveComparison() {

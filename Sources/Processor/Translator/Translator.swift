@@ -89,7 +89,7 @@ final class Translator {
       code.groupImmediate(0, Host.budget, Int(block.pointee.count), size: 8)
       emitExit(to: pageOffset, slot: 0)
     }
-    if steps.contains(where: { $0.isVector }) { requireVectors(short) }
+    if steps.contains(where: { $0.isVector }) { requireVectors(0) }
     lastSaved = nil
     carryByteValid = false
     var ended = false
@@ -162,9 +162,11 @@ final class Translator {
     return site
   }
 
-  private func callFallback(_ site: UnsafeMutablePointer<FallbackSite>) {
+  /// `next`: the step that follows.
+  private func callFallback(_ site: UnsafeMutablePointer<FallbackSite>, next: Int) {
     code.immediate(Host.a, UInt64(UInt(bitPattern: site)))
     code.call(to: runtime.fallback)
+    if steps[min(next, steps.count)...].contains(where: { $0.isVector }) { requireVectors(next) }
     if site.pointee.wantsFlags { popFlags() }
   }
 
@@ -177,7 +179,7 @@ final class Translator {
   private func emitFallback(_ range: Range<Int>) -> Bool {
     let wants = steps[range.upperBound - 1].needsHost
     guard let site = makeSite(range, wantsFlags: wants) else { return false }
-    callFallback(site)
+    callFallback(site, next: range.upperBound)
     hostValid = wants
     lastSaved = nil
     carryByteValid = false
@@ -197,7 +199,7 @@ final class Translator {
         emitExit(to: pageOffset + steps[index].offset, slot: 0)
         return
       }
-      callFallback(site)
+      callFallback(site, next: index + 1)
       code.jump(to: resume)
     }
   }
