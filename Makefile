@@ -10,7 +10,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
 SOAK_HOURS ?= 8
 
-.PHONY: help run build install test bench fuzz soak conformance format lint docs clean packages kernels fixtures swift
+.PHONY: help run build install test bench golden fuzz soak conformance format lint docs clean packages kernels fixtures swift
 
 help: ## list the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -64,6 +64,10 @@ fuzz: packages ## instructions on the processor and in both engines, hostile inp
 	$(FUZZ) silicon --count 5000000 --seed $(SEED) --jobs $(JOBS) --length 8
 	$(FUZZ) silicon --count 5000000 --seed $(SEED) --jobs $(JOBS) --length 8 --translator
 	@for target in $$($(FUZZ) targets); do $(FUZZ) $$target --seconds $(FUZZ_SECONDS) --seed $(SEED) || exit 1; done
+
+golden: packages ## write anew what the translator makes of every instruction form (Tests/ProcessorTests/Golden)
+	PARAVANE_ONLY=Processor PARAVANE_GOLDEN=write swift test --scratch-path .build-golden --filter GoldenTests
+	@git diff --stat -- Tests/ProcessorTests/Golden 2>/dev/null || true
 
 soak: build kernels ## boots and fuzzing in turn, with a new seed each round, for SOAK_HOURS
 	swift build -c release --product paravane-fuzz
