@@ -158,15 +158,13 @@ static void *map_at(uint64_t address, size_t bytes, int protection, int descript
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
 
-// What belongs to the thread: its signal stack, and that a system call which an instruction makes by mistake becomes a signal
-// (Linux 5.11; older ones go without).
+// What belongs to the thread: its signal stack.
 static int start_thread(void) {
   static __thread int started;
   if (started) return 1;
   size_t bytes = 1 << 18;
   stack_t alternate = {.ss_sp = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), .ss_size = bytes};
   if (alternate.ss_sp == MAP_FAILED || sigaltstack(&alternate, NULL) != 0) return 0;
-  prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, 0, 0, &AFTER->system_calls);
   return started = 1;
 }
 
@@ -211,7 +209,13 @@ uint8_t *psil_data(void) { return data_pages; }
 uint64_t psil_exit_address(void) { return (uint64_t)(uintptr_t)psil_exit; }
 psil_state *psil_before(void) { return BEFORE; }
 psil_state *psil_after(void) { return AFTER; }
-void psil_run(void) { psil_enter(); }
+// A system call that an instruction makes by mistake becomes a signal (Linux 5.11; older ones go without). Only for so long: the
+// selector is one for all threads, and another thread that ran instructions before makes system calls of its own now.
+void psil_run(void) {
+  prctl(PR_SET_SYSCALL_USER_DISPATCH, 1, 0, 0, &AFTER->system_calls);
+  psil_enter();
+  prctl(PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0, 0);
+}
 void psil_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *r) { __cpuid_count(leaf, subleaf, r[0], r[1], r[2], r[3]); }
 
 #else
