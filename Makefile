@@ -48,6 +48,7 @@ test: packages fixtures ## run every test, fetching what they need
 	$(FUZZ) silicon --count 200000 --seed 1
 	$(FUZZ) silicon --count 200000 --seed 2 --translator
 	$(FUZZ) silicon --count 200000 --seed 3 --length 8 --translator
+	$(FUZZ) sequences --count 4000 --seed 1
 	bash Fixtures/error-tests.sh .build/release/paravane $(KERNELS) .build-fixtures
 	bash Fixtures/boot-tests.sh .build/release/paravane $(KERNELS)
 
@@ -57,7 +58,7 @@ bench: build kernels ## measure against this machine itself and QEMU, and name t
 docs: ## check that every link in the documentation leads somewhere
 	@bash Documentation/check-links.sh
 
-fuzz: packages ## instructions on the processor and in both engines, hostile input to every part (SEED, FUZZ_SECONDS for each part)
+fuzz: packages ## instructions on the processor and in both engines, programs in both, hostile input to every part (SEED, FUZZ_SECONDS for each part)
 	swift build -c release --product paravane-fuzz
 	$(FUZZ) silicon --count 10000000 --seed $(SEED) --jobs $(JOBS)
 	$(FUZZ) silicon --count 5000000 --seed $(SEED) --jobs $(JOBS) --translator

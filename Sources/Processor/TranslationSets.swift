@@ -126,7 +126,8 @@ final class TranslationSets {
 
   /// Sets the code that empty jump slots lead to.
   func setMissCode(_ code: UnsafeMutableRawPointer) {
-    for slot in 0..<Int(PV_JUMP_SIZE) { Self.jumps(empty)[slot] = pv_jump_entry(rip: 1 << 63, code: code) }
+    // Any address may be jumped to: the empty slot's is one that belongs in another slot.
+    for slot in 0..<Int(PV_JUMP_SIZE) { Self.jumps(empty)[slot] = pv_jump_entry(rip: slot == 0 ? 1 : 0, code: code) }
     for set in 0..<Self.count { clearJumps(sets + set) }
   }
 

@@ -2,7 +2,7 @@ import Foundation
 import Silicon
 
 /// `paravane-fuzz silicon …` holds the processor's engines against the host's processor; `paravane-fuzz TARGET …` gives hostile input to
-/// a part.
+/// a part, or holds the engines against each other (`sequences`).
 @main
 struct Main {
   static func main() {
@@ -18,7 +18,9 @@ struct Main {
   }
 
   /// The targets that take hostile input.
-  static let names = ["decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2"]
+  static let names = [
+    "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences",
+  ]
 
   private static func fuzz(_ target: String, _ command: FuzzCommand) -> Int32 {
     switch target {
@@ -31,6 +33,7 @@ struct Main {
     case "xenstore": command.run(StoreTarget.self)
     case "rings": command.run(RingTarget.self)
     case "qcow2": command.run(ImageTarget.self)
+    case "sequences": command.run(SequenceTarget.self)
     default: usage()
     }
   }

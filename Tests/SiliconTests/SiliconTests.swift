@@ -43,3 +43,18 @@ import Testing
     for index in 0..<50 as Range<UInt64> { #expect(bytes(one, index) == bytes(other, index)) }
   }
 }
+
+/// Programs with everything in them, on both engines (`paravane-fuzz sequences`).
+@Suite struct EngineSequencesTests {
+  @Test func theEnginesAgreeOnPrograms() throws {
+    // A host without executable memory has no translator.
+    guard var sequences = try? EngineSequences() else { return }
+    for index in 0..<60 as Range<UInt64> {
+      var random = SeededRandom(seed: 11, index: index)
+      let problem = try sequences.run(&random)
+      #expect(problem == nil, "round \(index): \(problem ?? "")")
+    }
+    #expect(sequences.translations > 60 && sequences.instructions > 60_000)
+    for kind in ["deadline", "exception 14", "exception 13", "system call"] { #expect(sequences.ends[kind, default: 0] > 0, "\(kind)") }
+  }
+}

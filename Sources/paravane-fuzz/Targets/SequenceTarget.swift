@@ -1,0 +1,19 @@
+import Silicon
+
+/// Programs made by chance on both engines at once (`EngineSequences`): faults in the middle, code that changes itself, code and data
+/// across pages, frames mapped twice, page tables edited under way.
+struct SequenceTarget: FuzzTarget {
+  private var sequences: EngineSequences
+
+  init() throws { sequences = try EngineSequences() }
+
+  mutating func run(_ random: inout SeededRandom) -> String? {
+    do { return try sequences.run(&random) } catch { return "cannot run: \(error)" }
+  }
+
+  var summary: String {
+    let ends = sequences.ends.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(8).map { "\($0.key) \($0.value)" }
+    return ", \(sequences.runs) runs, \(sequences.instructions) instructions, \(sequences.translations) translations; "
+      + ends.joined(separator: ", ")
+  }
+}
