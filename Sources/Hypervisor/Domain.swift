@@ -99,6 +99,8 @@ public final class Domain {
     var ended = false
     var traced = false
     var exits = ExitCounts()
+    /// The machine's queue of events may have changed: its loop is to look at it before the guest goes on.
+    var queueChanged = false
   }
   /// Hypercalls by number; the last element counts numbers of 64 and more.
   let hypercallCounters: UnsafeMutablePointer<UInt64>
@@ -144,6 +146,12 @@ public final class Domain {
   /// What Xen does to a guest that it cannot go on with.
   public func crash(_ why: String) { end(.crashed(why)) }
 
+  /// Asks the machine for a timer; see `DomainServices.setTimer`.
+  func setTimer(vcpu: Int, kind: TimerKind, at cycle: Cycles?) {
+    hot.pointee.queueChanged = true
+    services.setTimer(vcpu: vcpu, kind: kind, at: cycle)
+  }
+
   /// A blocked or polling vCPU runs on.
   func wake(_ v: PVCPU) {
     guard v.blocked else { return }
@@ -151,7 +159,7 @@ public final class Domain {
     if v.polling {
       v.polling = false
       v.pollPorts.removeAll(keepingCapacity: true)
-      services.setTimer(vcpu: v.id, kind: .poll, at: nil)
+      setTimer(vcpu: v.id, kind: .poll, at: nil)
     }
     setRunstate(v, .running)
   }

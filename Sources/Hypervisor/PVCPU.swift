@@ -44,6 +44,8 @@ public final class PVCPU {
   let cpu: CPU
   public let traps: TrapTable
   let hot: UnsafeMutablePointer<Hot>
+  /// What the processor is given when its exits are served inside its run (`Domain.serveExits`).
+  let exitServer: UnsafeMutablePointer<ExitServer>
 
   struct Hot {
     var kernelMode: Bool = true
@@ -67,6 +69,9 @@ public final class PVCPU {
     var nmiInProgress: Bool = false
     var inMulticall: Bool = false
     var vcpuInfo: UInt64 = 0
+    /// Frames of the GDT, `gdtCount` of them.
+    var gdt: UnsafeMutablePointer<UInt64>
+    var gdtCount = 0
     var info: UnsafeMutableRawPointer
     var infoCode: UnsafePointer<UInt64>
   }
@@ -173,7 +178,14 @@ public final class PVCPU {
   }
   public var vcpuInfoPlaced = false
   /// Guest frames of the GDT and the number of entries; LDT likewise.
-  public var gdtFrames: [UInt64] = []
+  public var gdtFrames: [UInt64] = [] {
+    didSet {
+      hot.pointee.gdtCount = min(gdtFrames.count, Self.gdtPages)
+      for page in 0..<hot.pointee.gdtCount { hot.pointee.gdt[page] = gdtFrames[page] }
+    }
+  }
+  /// Pages of a GDT at most.
+  static let gdtPages = 16
   public var gdtEntries = 0
   public var ldtBase: UInt64 = 0
   public var ldtEntries = 0
@@ -204,12 +216,19 @@ public final class PVCPU {
     history = ExitHistory()
     traps = TrapTable(gates: .allocate(capacity: 256))
     traps.gates.initialize(repeating: TrapGate(), count: 256)
+    exitServer = .allocate(capacity: 1)
+    exitServer.initialize(to: ExitServer())
     hot = .allocate(capacity: 1)
-    hot.initialize(to: Hot(info: vcpu.memory.base, infoCode: UnsafePointer(vcpu.memory.codeLines)))
+    let gdt = UnsafeMutablePointer<UInt64>.allocate(capacity: Self.gdtPages)
+    gdt.initialize(repeating: 0, count: Self.gdtPages)
+    hot.initialize(to: Hot(gdt: gdt, info: vcpu.memory.base, infoCode: UnsafePointer(vcpu.memory.codeLines)))
   }
 
   deinit {
+    vcpu.serveExits(context: nil, nil)
+    exitServer.deallocate()
     traps.gates.deallocate()
+    hot.pointee.gdt.deallocate()
     hot.deallocate()
   }
 }

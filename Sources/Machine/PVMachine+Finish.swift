@@ -28,6 +28,8 @@ extension PVMachine {
       mmio: 0,
       event: exits.event)
     statistics.hypercalls = Dictionary(uniqueKeysWithValues: domain.hypercallCounts.map { ($0.name, $0.count) })
+    statistics.processor = processorStatistics(v.vcpu)
+    if options.verbose > 0 { logProcessorCounters() }
     collectDeviceStatistics()
     if engine == .translator {
       let counts = v.vcpu.translatorCounts
@@ -57,6 +59,46 @@ extension PVMachine {
     } catch {
       logger("\(path): the statistics cannot be written: \(error.localizedDescription)")
     }
+  }
+
+  private func processorStatistics(_ vcpu: VCPU) -> Statistics.ProcessorWork {
+    var work = Statistics.ProcessorWork()
+    let (run, tlb, code) = (vcpu.runCounters, vcpu.translationCounters, vcpu.codeCounters)
+    work.runs = run.runs
+    work.jump_hits = run.known
+    work.block_lookups = run.lookups
+    work.translated_entries = run.translated
+    work.interpreted_blocks = run.interpreted
+    work.tlb_walks = tlb.walks
+    work.tlb_data_fills = tlb.dataFills
+    work.tlb_fetch_fills = tlb.fetchFills
+    work.tlb_fetch_evictions = tlb.fetchEvictions
+    work.tlb_selects = tlb.selects
+    work.tlb_new_sets = tlb.newSets
+    work.tlb_inherited_sets = tlb.inherited
+    work.tlb_flushes = tlb.flushes
+    work.tlb_table_drops = tlb.tableDrops
+    work.jump_clears = tlb.jumpClears
+    work.blocks_decoded = code.blocks
+    work.code_flushes = code.flushes
+    work.code_pages_dropped = code.pages
+    work.translated_pages_dropped = code.translatedPages
+    return work
+  }
+
+  /// What `processor` of the statistics holds, in words.
+  private func logProcessorCounters() {
+    let w = statistics.processor
+    logger("run loop: \(w.runs) runs, \(w.jump_hits) jumps known, \(w.block_lookups) look-ups (\(w.interpreted_blocks) interpreted)")
+    logger("TLB: \(w.tlb_walks) walks, \(w.tlb_data_fills) data, \(w.tlb_fetch_fills) fetch (\(w.tlb_fetch_evictions) in a used slot)")
+    logger(
+      "TLB sets: \(w.tlb_selects) selects, \(w.tlb_new_sets) new, \(w.tlb_inherited_sets) with the kernel's half, "
+        + "\(w.tlb_flushes) flushes, \(w.tlb_table_drops) tables dropped, \(w.jump_clears) jump clears"
+    )
+    logger(
+      "code: \(w.blocks_decoded) blocks decoded, \(w.code_pages_dropped) pages dropped (\(w.translated_pages_dropped) translated), "
+        + "\(w.code_flushes) flushes"
+    )
   }
 
   /// Everything but memory, in a fixed order.

@@ -37,6 +37,29 @@ public struct Statistics: Encodable, Sendable {
     public var flushes: UInt64 = 0
   }
 
+  /// How busy the parts of the processor were that a guest cannot see.
+  public struct ProcessorWork: Encodable, Sendable {
+    public var runs: UInt64 = 0
+    public var jump_hits: UInt64 = 0
+    public var block_lookups: UInt64 = 0
+    public var translated_entries: UInt64 = 0
+    public var interpreted_blocks: UInt64 = 0
+    public var tlb_walks: UInt64 = 0
+    public var tlb_data_fills: UInt64 = 0
+    public var tlb_fetch_fills: UInt64 = 0
+    public var tlb_fetch_evictions: UInt64 = 0
+    public var tlb_selects: UInt64 = 0
+    public var tlb_new_sets: UInt64 = 0
+    public var tlb_inherited_sets: UInt64 = 0
+    public var tlb_flushes: UInt64 = 0
+    public var tlb_table_drops: UInt64 = 0
+    public var jump_clears: UInt64 = 0
+    public var blocks_decoded: UInt64 = 0
+    public var code_flushes: UInt64 = 0
+    public var code_pages_dropped: UInt64 = 0
+    public var translated_pages_dropped: UInt64 = 0
+  }
+
   public var paravane = "0.1.0"
   public var type = "pv"
   public var engine = "interpreter"
@@ -57,6 +80,7 @@ public struct Statistics: Encodable, Sendable {
   public var exits = Exits()
   public var hypercalls: [String: UInt64] = [:]
   public var translator: Translator?
+  public var processor = ProcessorWork()
   public var vbd: [Disk] = []
   public var vif: [Network] = []
   public var state_digest: String?

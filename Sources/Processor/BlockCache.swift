@@ -24,15 +24,20 @@ final class BlockCache {
   var operationLimit = maximumOperations
   private let memory: MachineMemory
   private let arena: UnsafeMutableRawPointer
-  private var used = 0
+  /// Bytes of the arena in use; plain memory, because the run loop looks at it all the time.
+  private let room: UnsafeMutablePointer<Int>
+  private var used: Int {
+    @inline(__always) get { room.pointee }
+    @inline(__always) set { room.pointee = newValue }
+  }
   let table: UnsafeMutablePointer<UnsafeMutablePointer<pv_block>?>
   static let tableSize = 1 << 16
   private let pages: UnsafeMutablePointer<UnsafeMutablePointer<pv_block>?>
   private let frameCount: Int
   /// A frame got its first code.
   var frameBecameCode: ((UInt32) -> Void)?
-  /// Blocks that have host code were dropped, or everything was.
-  var translatedCodeDropped: (() -> Void)?
+  /// Blocks of a frame that have host code were dropped; everything was.
+  var translatedCodeDropped: ((UInt32) -> Void)?
   var everythingForgotten: (() -> Void)?
   /// Where one instruction that crosses pages is decoded, and where a block is cut short.
   let single: UnsafeMutablePointer<pv_block>
@@ -42,6 +47,18 @@ final class BlockCache {
   private(set) var unimplemented: [String] = []
   private(set) var flushes: UInt64 = 0
   private(set) var decodedBlocks: UInt64 = 0
+  private(set) var droppedPages: UInt64 = 0
+  private(set) var droppedTranslatedPages: UInt64 = 0
+  /// Instructions that cross pages, as they were decoded last, by address.
+  private let crossings: UnsafeMutablePointer<Crossing>
+  private static let crossingCount = 256
+  private struct Crossing {
+    /// As a block's; ~0 for none.
+    var key: UInt64
+    /// The 15 bytes that were decoded, and 0.
+    var bytes: (UInt64, UInt64)
+    var operation: pv_op
+  }
 
   init(memory: MachineMemory) {
     self.memory = memory
@@ -54,6 +71,10 @@ final class BlockCache {
     arena = map(Self.arenaBytes)
     table = map(Self.tableSize * 8).bindMemory(to: UnsafeMutablePointer<pv_block>?.self, capacity: Self.tableSize)
     pages = map(frameCount * 8).bindMemory(to: UnsafeMutablePointer<pv_block>?.self, capacity: frameCount)
+    room = .allocate(capacity: 1)
+    room.initialize(to: 0)
+    crossings = .allocate(capacity: Self.crossingCount)
+    crossings.initialize(repeating: Crossing(key: ~0, bytes: (0, 0), operation: pv_op.blank), count: Self.crossingCount)
     single = .allocate(capacity: 1)
     singleOperations = .allocate(capacity: Self.maximumOperations + 2)
     single.initialize(
@@ -64,6 +85,8 @@ final class BlockCache {
     munmap(arena, Self.arenaBytes)
     munmap(table, Self.tableSize * 8)
     munmap(pages, frameCount * 8)
+    room.deallocate()
+    crossings.deallocate()
     single.deallocate()
     singleOperations.deallocate()
   }
@@ -128,7 +151,11 @@ final class BlockCache {
     }
     pages[frame] = nil
     memory.codeLines[frame] = 0
-    if hadCode { translatedCodeDropped?() }
+    droppedPages &+= 1
+    if hadCode {
+      droppedTranslatedPages &+= 1
+      translatedCodeDropped?(UInt32(truncatingIfNeeded: frame))
+    }
     if let op = runningOperation, let running = cpu.pointee.block, Int((running.pointee.key & ~(0xFF << 56)) >> 12) == frame {
       running.pointee.valid = 0
       var ordinal = Int(op.pointee.ordinal) + 1
@@ -160,8 +187,8 @@ final class BlockCache {
     }
   }
 
-  /// Decodes the block at a machine address. Where its first instruction runs into the next page, the result is `single`
-  /// and `crossing` gives the bytes: see `VCPU.crossingBlock`.
+  /// Decodes the block at a machine address. Where its first instruction runs into the next page, the result is nil:
+  /// see `VCPU.crossingBlock`.
   func build(address: UInt64, mode: UInt32) -> UnsafeMutablePointer<pv_block>? {
     let frame = Int(address >> 12)
     let start = Int(address & 4095)
@@ -222,10 +249,26 @@ final class BlockCache {
     op.initialize(to: terminator)
   }
 
-  /// A block of one instruction whose bytes were gathered from two pages.
-  func buildSingle(_ bytes: [UInt8], address: UInt64, mode: UInt32) -> UnsafeMutablePointer<pv_block>? {
-    let lowered = bytes.withUnsafeBytes { lower($0, offset: 0, ordinal: 0, mode: mode, into: singleOperations) }
-    guard case .operation = lowered else { return nil }
+  @inline(__always) private func crossingSlot(_ address: UInt64) -> UnsafeMutablePointer<Crossing> {
+    crossings + Int(truncatingIfNeeded: (address ^ (address >> 12)) & UInt64(Self.crossingCount - 1))
+  }
+
+  /// Whether the instruction at a key was seen to run over its page's end.
+  @inline(__always) func isCrossing(_ key: UInt64) -> Bool { crossingSlot(key).pointee.key == key }
+
+  /// A block of one instruction whose 15 bytes were gathered from two pages. It is decoded anew only if they have changed.
+  func crossing(_ bytes: (UInt64, UInt64), address: UInt64, mode: UInt32) -> UnsafeMutablePointer<pv_block>? {
+    let key = address | UInt64(mode) << 56
+    let slot = crossingSlot(key)
+    if slot.pointee.key == key && slot.pointee.bytes == bytes {
+      singleOperations.initialize(to: slot.pointee.operation)
+    } else {
+      let lowered = withUnsafeBytes(of: bytes) {
+        lower(UnsafeRawBufferPointer(rebasing: $0[0..<15]), offset: 0, ordinal: 0, mode: mode, into: singleOperations)
+      }
+      guard case .operation = lowered else { return nil }
+      slot.pointee = Crossing(key: key, bytes: bytes, operation: singleOperations.pointee)
+    }
     let length = Int(singleOperations.pointee.length)
     var terminator = pv_op.blank
     terminator.handler = leaveHere
@@ -233,8 +276,7 @@ final class BlockCache {
     terminator.ordinal = 1
     (singleOperations + 1).initialize(to: terminator)
     single.pointee = pv_block(
-      key: address | UInt64(mode) << 56, next: nil, next_in_page: nil, ops: singleOperations, count: 1, bytes: UInt32(length), valid: 0,
-      entries: 0, code: nil)
+      key: key, next: nil, next_in_page: nil, ops: singleOperations, count: 1, bytes: UInt32(length), valid: 0, entries: 0, code: nil)
     return single
   }
 

@@ -31,74 +31,87 @@ extension VCPU {
   /// - Parameter user: check as a user-mode access.
   @inline(never) func walk(_ linear: UInt64, _ access: Access, user: Bool) -> Walk {
     var result = Walk()
-    let state = cpu.pointee
+    // Single fields through the pointer: the state is more than a kilobyte, and a copy of it costs more than the walk.
+    let cpu = self.cpu
     let top = Int64(bitPattern: linear) >> 47
     if top != 0 && top != -1 {
       result.nonCanonical = true
       return result
     }
-    if state.cr0 >> 31 == 0 {
+    if cpu.pointee.cr0 >> 31 == 0 {
       result.address = linear
       result.writableNow = true
       return result
     }
-    let nxEnabled = state.efer & 0x800 != 0
-    var error: UInt32 = access == .write ? 2 : 0
-    if user { error |= 4 }
-    if access == .fetch && (nxEnabled || state.cr4 & (1 << 20) != 0) { error |= 0x10 }
-    var writable = true
-    var userOK = true
-    var noExecute = false
-    var table = state.cr3 & 0x000F_FFFF_FFFF_F000
+    translations.hot.pointee.counters.walks &+= 1
+    let base = memory.base
+    let end = memory.byteCount
+    let nxEnabled = cpu.pointee.efer & 0x800 != 0
+    // Entries that are all ones here allow; NX is inverted.
+    var allowed: UInt64 = 7 | 1 << 63
+    let invert: UInt64 = 1 << 63
+    var table = cpu.pointee.cr3 & 0x000F_FFFF_FFFF_F000
     var shift: UInt64 = 39
     while true {
-      let slot = table &+ ((linear >> shift) & 511) &* 8
-      guard var entry: UInt64 = memory.load(slot), entry & 1 != 0 else {
-        result.errorCode = error
+      let slot = table | ((linear &>> shift) & 511) &* 8
+      guard slot < end else {
+        result.errorCode = errorCode(access, user: user)
+        return result
+      }
+      let place = base + Int(truncatingIfNeeded: slot)
+      var entry = place.load(as: UInt64.self)
+      guard entry & 1 != 0 else {
+        result.errorCode = errorCode(access, user: user)
         return result
       }
       if entry & (1 << 7) != 0 && (shift == 39 || (shift == 30 && entry & 0x3FFF_E000 != 0) || (shift == 21 && entry & 0x1F_E000 != 0)) {
-        result.errorCode = error | 9
+        result.errorCode = errorCode(access, user: user) | 9
         return result
       }
       if !nxEnabled && entry >> 63 != 0 {
-        result.errorCode = error | 9
+        result.errorCode = errorCode(access, user: user) | 9
         return result
       }
-      writable = writable && entry & 2 != 0
-      userOK = userOK && entry & 4 != 0
-      noExecute = noExecute || entry >> 63 != 0
+      allowed &= entry ^ invert
       let leaf = shift == 12 || (entry & (1 << 7) != 0 && shift < 39)
       if !leaf {
-        if entry & 0x20 == 0 {
-          entry |= 0x20
-          memory.base.storeBytes(of: entry, toByteOffset: Int(slot), as: UInt64.self)
-        }
+        if entry & 0x20 == 0 { place.storeBytes(of: entry | 0x20, as: UInt64.self) }
         table = entry & 0x000F_FFFF_FFFF_F000
-        shift -= 9
+        shift &-= 9
         continue
       }
-      let offsetMask = (UInt64(1) << shift) &- 1
+      let offsetMask = (UInt64(1) &<< shift) &- 1
       result.address = (entry & 0x000F_FFFF_FFFF_F000 & ~offsetMask) | (linear & offsetMask)
-      if (user && !userOK) || (access == .fetch && noExecute) || (access == .fetch && !user && userOK && state.cr4 & (1 << 20) != 0) {
-        result.errorCode = error | 1
+      let userOK = allowed & 4 != 0
+      let noExecute = allowed >> 63 == 0
+      let smep = cpu.pointee.cr4 & (1 << 20) != 0
+      if (user && !userOK) || (access == .fetch && (noExecute || (!user && userOK && smep))) {
+        result.errorCode = errorCode(access, user: user) | 1
         return result
       }
-      let mayWrite = writable || (!user && state.cr0 & (1 << 16) == 0)
+      let mayWrite = allowed & 2 != 0 || (!user && cpu.pointee.cr0 & (1 << 16) == 0)
       if access == .write && !mayWrite {
-        result.errorCode = error | 1
+        result.errorCode = errorCode(access, user: user) | 1
         result.readOnly = true
         return result
       }
       let wanted: UInt64 = access == .write ? 0x60 : 0x20
       if entry & wanted != wanted {
         entry |= wanted
-        memory.base.storeBytes(of: entry, toByteOffset: Int(slot), as: UInt64.self)
+        place.storeBytes(of: entry, as: UInt64.self)
       }
       result.table = UInt32(truncatingIfNeeded: slot >> 12)
       result.writableNow = mayWrite && entry & 0x40 != 0
       return result
     }
+  }
+
+  /// The #PF error code of an access, less P and RSVD.
+  private func errorCode(_ access: Access, user: Bool) -> UInt32 {
+    var error: UInt32 = access == .write ? 2 : 0
+    if user { error |= 4 }
+    if access == .fetch && (cpu.pointee.efer & 0x800 != 0 || cpu.pointee.cr4 & (1 << 20) != 0) { error |= 0x10 }
+    return error
   }
 
   /// Records a fault of a data access for the handler to raise.
@@ -115,18 +128,13 @@ extension VCPU {
   }
 
   /// Enters a translation into the current set.
-  private func fill(_ linear: UInt64, _ walk: Walk) {
-    guard memory.contains(walk.address & ~4095, 4096) else { return }
-    let page = linear & ~4095
-    let frame = Int(walk.address >> 12)
-    let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(TranslationSets.dataSlots - 1))
-    let host = UInt64(UInt(bitPattern: memory.base + frame * 4096))
-    let entry = TranslationSets.data(cpu.pointee.tlb) + slot
-    entry.pointee.read_tag = page
-    entry.pointee.write_tag = walk.writableNow && memory.codeLines[frame] == 0 ? page : TranslationSets.emptyDataTag(slot)
-    entry.pointee.addend = host &- page
-    entry.pointee.table = walk.table
-    entry.pointee.frame = UInt32(truncatingIfNeeded: frame)
+  @inline(__always) private func fill(_ linear: UInt64, _ walk: Walk) {
+    guard walk.address < memory.byteCount else { return }
+    let frame = Int(truncatingIfNeeded: walk.address >> 12)
+    let host = UInt64(UInt(bitPattern: memory.base + frame &* 4096))
+    translations.fillData(
+      linear & ~4095, host: host, frame: UInt32(truncatingIfNeeded: frame), table: walk.table,
+      writable: walk.writableNow && memory.codeLines[frame] == 0)
   }
 
   /// Translates one byte's address for a data access of the guest; nil after recording the fault.
@@ -142,16 +150,20 @@ extension VCPU {
   }
 
   /// Machine address of the code byte at a linear address; nil after recording the fault.
-  func translateFetch(_ linear: UInt64) -> UInt64? {
+  @inline(__always) func translateFetch(_ linear: UInt64) -> UInt64? {
     let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(TranslationSets.fetchSlots - 1))
     let entry = TranslationSets.fetch(cpu.pointee.tlb) + slot
     if entry.pointee.tag == linear & ~4095 { return UInt64(entry.pointee.frame) << 12 | linear & 4095 }
+    return translateFetchSlowly(linear)
+  }
+
+  @inline(never) private func translateFetchSlowly(_ linear: UInt64) -> UInt64? {
     let walk = walk(linear, .fetch, user: cpu.pointee.cpl == 3)
-    if walk.errorCode != nil || walk.nonCanonical || !memory.contains(walk.address & ~4095, 4096) {
+    if walk.errorCode != nil || walk.nonCanonical || walk.address >= memory.byteCount {
       record(walk, linear: linear, stack: false)
       return nil
     }
-    entry.pointee = pv_fetch_entry(tag: linear & ~4095, table: walk.table, frame: UInt32(truncatingIfNeeded: walk.address >> 12))
+    translations.fillFetch(linear & ~4095, frame: UInt32(truncatingIfNeeded: walk.address >> 12), table: walk.table)
     return walk.address
   }
 }

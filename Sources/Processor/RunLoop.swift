@@ -17,28 +17,49 @@ extension VCPU {
     blocks.frameBecameCode = { [unowned self] frame in translations.dropWriteTags(frame: frame) }
   }
 
-  /// Runs until `deadline`'s cycle or until something happens that the processor cannot finish alone.
+  /// Runs until `deadline`'s cycle or until something happens that neither the processor nor the exit handler can finish alone.
   public func run(until deadline: UInt64) -> Exit {
     let cpu = self.cpu
+    let turn = self.turn
     cpu.pointee.budget &+= Int64(bitPattern: deadline &- cpu.pointee.deadline)
     cpu.pointee.deadline = deadline
     vectorStateEnter(cpu)
     defer { vectorStateLeave(cpu) }
+    turn.pointee.counters.runs &+= 1
     // RIP may have been changed since the last run: what is found there is not what a jump wanted to be linked to.
-    pendingLink = 0
+    turn.pointee.pendingLink = 0
     while true {
-      if cpu.pointee.budget <= 0 { return .deadline }
-      if blocks.needsFlush || translator?.needsFlush == true { withHostModes { blocks.flush() } }
-      let step = cpu.pointee.rflags & Flag.tf != 0
-      if step { pendingLink = 0 }
-      guard let found = currentBlock() else {
-        cpu.pointee.fault_op = nil
-        return exception()
+      // Translated code that left leaves its flags as they are for what is entered next; everybody else wants them settled.
+      if cpu.pointee.budget <= 0 {
+        cpu.settleFlags()
+        return .deadline
       }
-      if let translator, !step, runTranslated(found, translator) {
-        if let exit = classify(step: false) { return exit }
+      let step = cpu.pointee.rflags & Flag.tf != 0
+      if let enter = turn.pointee.enter, !step, turn.pointee.pendingLink == 0, cpu.pointee.mode == 0, runKnown(enter) {
+        if cpu.pointee.exit == UInt32(PV_EXIT_NONE) { continue }
+        if let exit = leave() { return exit }
         continue
       }
+      if blocks.needsFlush || turn.pointee.flushWanted {
+        turn.pointee.flushWanted = false
+        withHostModes { blocks.flush() }
+      }
+      if step { turn.pointee.pendingLink = 0 }
+      turn.pointee.counters.lookups &+= 1
+      guard let found = currentBlock() else {
+        cpu.pointee.fault_op = nil
+        cpu.pointee.exit = UInt32(PV_EXIT_EXCEPTION)
+        turn.pointee.pendingLink = 0
+        if let exit = leave() { return exit }
+        continue
+      }
+      if let enter = turn.pointee.enter, !step, runTranslated(found, enter) {
+        if cpu.pointee.exit == UInt32(PV_EXIT_NONE) { continue }
+        if let exit = leave() { return exit }
+        continue
+      }
+      turn.pointee.counters.interpreted &+= 1
+      cpu.settleFlags()
       var block = found
       let fits = step ? 1 : min(cpu.pointee.budget, Int64(block.pointee.count))
       if fits < Int64(block.pointee.count) { block = blocks.cut(block, to: Int(fits)) }
@@ -52,44 +73,132 @@ extension VCPU {
       if step {
         // One operation only: a branch in it must not run on.
         stepLimit(&operation)
+        if cpu.pointee.exit == UInt32(PV_EXIT_NONE) {
+          cpu.pointee.dr.6 |= 1 << 14
+          return .exception(vector: UInt8(Vector.db.rawValue), errorCode: nil)
+        }
       } else {
         while let following = operation.pointee.handler(cpu, operation) { operation = following }
+        if cpu.pointee.exit == UInt32(PV_EXIT_NONE) { continue }
       }
-      if let exit = classify(step: step) { return exit }
+      if let exit = leave() { return exit }
     }
   }
 
+  /// Runs what the jump table has for RIP; false, with nothing done, if that is nothing or does not fit the budget.
+  @inline(__always) private func runKnown(_ enter: NativeRuntime.Enter) -> Bool {
+    let rip = cpu.pointee.rip
+    let entry = TranslationSets.jumps(cpu.pointee.tlb) + TranslationSets.jumpSlot(rip)
+    guard entry.pointee.rip == rip, let code = entry.pointee.code else { return false }
+    let budget = cpu.pointee.budget
+    runCode(code, rip, enter)
+    turn.pointee.counters.known &+= 1
+    // A translation that does not fit leaves again at once.
+    return cpu.pointee.budget != budget || cpu.pointee.exit != UInt32(PV_EXIT_NONE) || cpu.pointee.rip != rip
+  }
+
   /// Runs a block's translation, and what follows it, if it has one or is worth one now; false if the interpreter is to run it.
-  @inline(__always) private func runTranslated(_ block: UnsafeMutablePointer<pv_block>, _ translator: Translator) -> Bool {
-    guard pendingLink != UInt32.max, cpu.pointee.mode == 0, cpu.pointee.budget >= Int64(block.pointee.count), block != blocks.single else {
-      pendingLink = 0
+  @inline(__always) private func runTranslated(_ block: UnsafeMutablePointer<pv_block>, _ enter: NativeRuntime.Enter) -> Bool {
+    let turn = self.turn
+    guard turn.pointee.pendingLink != UInt32.max, cpu.pointee.mode == 0, cpu.pointee.budget >= Int64(block.pointee.count),
+      block != blocks.single
+    else {
+      turn.pointee.pendingLink = 0
       return false
     }
     if block.pointee.code == nil {
       block.pointee.entries &+= 1
-      guard block.pointee.entries == Translator.threshold, withHostModes({ translator.translate(block) }) else {
-        pendingLink = 0
+      guard block.pointee.entries == Translator.threshold, translate(block) else {
+        turn.pointee.pendingLink = 0
         return false
       }
     }
-    let code = block.pointee.code!
+    guard let code = block.pointee.code else { return false }
+    if turn.pointee.pendingLink != 0 { link(code) }
     let rip = cpu.pointee.rip
-    if pendingLink != 0 {
-      translator.code.patch(Int(pendingLink), to: translator.offset(of: code))
-      pendingLink = 0
-    }
-    let slot = Int(truncatingIfNeeded: (rip ^ (rip >> 9)) & UInt64(PV_JUMP_SIZE - 1))
-    TranslationSets.jumps(cpu.pointee.tlb)[slot] = pv_jump_entry(rip: rip, code: code)
+    translations.fillJump(rip, code)
+    turn.pointee.counters.translated &+= 1
+    runCode(code, rip, enter)
+    return true
+  }
+
+  @inline(never) private func translate(_ block: UnsafeMutablePointer<pv_block>) -> Bool {
+    guard let translator else { return false }
+    let done = withHostModes { translator.translate(block) }
+    turn.pointee.flushWanted = translator.needsFlush
+    return done
+  }
+
+  /// Makes the jump that left lead to `code` from now on.
+  @inline(never) private func link(_ code: UnsafeMutableRawPointer) {
+    if let translator { translator.code.patch(Int(turn.pointee.pendingLink), to: translator.offset(of: code)) }
+    turn.pointee.pendingLink = 0
+  }
+
+  /// Runs translated code until it leaves.
+  @inline(__always) private func runCode(_ code: UnsafeMutableRawPointer, _ rip: UInt64, _ enter: NativeRuntime.Enter) {
     cpu.pointee.page_rip = rip & ~4095
-    cpu.pointee.block = block
     cpu.pointee.exit = UInt32(PV_EXIT_NONE)
     cpu.pointee.rflags &= ~Flag.rf
     cpu.pointee.fault_op = nil
     cpu.pointee.link_slot = 0
-    translator.runtime.enter(cpu, code)
+    enter(cpu, code)
+    turn.pointee.pendingLink = cpu.pointee.link_slot
+  }
+
+  /// Deals with an exit that is not PV_EXIT_NONE: nil if the run goes on.
+  @inline(__always) private func leave() -> Exit? {
+    let turn = self.turn
+    turn.pointee.pendingLink = 0
     cpu.settleFlags()
-    pendingLink = cpu.pointee.link_slot
-    return true
+    if cpu.pointee.exit == UInt32(PV_EXIT_EXCEPTION) { settleException() }
+    if let handler = turn.pointee.exitHandler {
+      switch handler(turn.pointee.exitContext, cpu) {
+      case ExitService.goOn: return nil
+      case ExitService.stop: return .stop
+      default: break
+      }
+    }
+    switch cpu.pointee.exit {
+    case UInt32(PV_EXIT_EXCEPTION):
+      return .exception(
+        vector: UInt8(truncatingIfNeeded: cpu.pointee.vector), errorCode: cpu.pointee.has_error_code != 0 ? cpu.pointee.error_code : nil)
+    case UInt32(PV_EXIT_SYSCALL): return .syscall
+    case UInt32(PV_EXIT_SYSENTER): return .sysenter
+    case UInt32(PV_EXIT_INTERRUPT): return .interrupt(vector: UInt8(truncatingIfNeeded: cpu.pointee.vector))
+    case UInt32(PV_EXIT_HALT): return .halt
+    default: return .stop
+    }
+  }
+
+  /// Turns the recorded fault into an exit: RIP is the instruction's, and what of the block did not run is given back.
+  @inline(__always) private func settleException() {
+    guard let op = cpu.pointee.fault_op, let block = cpu.pointee.block else { return }
+    cpu.pointee.rip = cpu.rip(of: op)
+    cpu.pointee.budget &+= Int64(block.pointee.count) &- Int64(op.pointee.ordinal)
+    cpu.pointee.rflags |= Flag.rf
+    cpu.pointee.fault_op = nil
+  }
+
+  /// Whom to ask first when the guest leaves the processor: the handler may deal with the exit on the spot, so that the run goes
+  /// on. It is called under the guest's floating-point modes (`vectorStateLeave` and `vectorStateEnter` change that), with the
+  /// state as an `Exit` describes it: the kind in `exit`, an exception in `vector`, `error_code` and `has_error_code`.
+  ///
+  /// - Parameters:
+  ///   - context: handed to it; must live as long as it is set.
+  ///   - handler: nil to be left alone with every exit. It answers with one of `ExitService`.
+  public func serveExits(context: UnsafeMutableRawPointer?, _ handler: ExitHandler?) {
+    turn.pointee.exitContext = context
+    turn.pointee.exitHandler = handler
+  }
+
+  /// How often the run loop did what.
+  public var runCounters: RunCounters { turn.pointee.counters }
+  /// How busy the TLB was.
+  public var translationCounters: TranslationCounters { translations.hot.pointee.counters }
+  /// Blocks decoded, all decoded code forgotten, pages of it dropped, and of these with translations.
+  public var codeCounters: (blocks: UInt64, flushes: UInt64, pages: UInt64, translatedPages: UInt64) {
+    (blocks.decodedBlocks, blocks.flushes, blocks.droppedPages, blocks.droppedTranslatedPages)
   }
 
   /// What translated code left to the interpreter most often.
@@ -111,14 +220,15 @@ extension VCPU {
       self.translator = translator
       translator.keepsReport = report
       translations.setMissCode(translator.missCode)
-      blocks.translatedCodeDropped = { [unowned self] in translations.clearAllJumps() }
+      blocks.translatedCodeDropped = { [unowned self] frame in translations.dropJumps(frame: frame) }
       blocks.everythingForgotten = { [unowned self] in
         self.translator?.flush()
-        pendingLink = 0
+        turn.pointee.pendingLink = 0
         translations.clearAllJumps()
       }
       blocks.flush()
       cpu.pointee.native_enabled = 1
+      turn.pointee.enter = translator.runtime.enter
       return true
     #else
       return false
@@ -137,54 +247,62 @@ extension VCPU {
     cpu.pointee.budget &+= saved
   }
 
-  @inline(__always) private func classify(step: Bool) -> Exit? {
-    switch cpu.pointee.exit {
-    case UInt32(PV_EXIT_NONE):
-      guard step else { return nil }
-      cpu.pointee.dr.6 |= 1 << 14
-      return .exception(vector: UInt8(Vector.db.rawValue), errorCode: nil)
-    case UInt32(PV_EXIT_EXCEPTION):
-      return exception()
-    case UInt32(PV_EXIT_SYSCALL): return .syscall
-    case UInt32(PV_EXIT_SYSENTER): return .sysenter
-    case UInt32(PV_EXIT_INTERRUPT): return .interrupt(vector: UInt8(truncatingIfNeeded: cpu.pointee.vector))
-    case UInt32(PV_EXIT_HALT): return .halt
-    default: return .stop
-    }
-  }
-
-  /// Turns the recorded fault into an exit: RIP is the instruction's, and what of the block did not run is given back.
-  private func exception() -> Exit {
-    if let op = cpu.pointee.fault_op, let block = cpu.pointee.block {
-      cpu.pointee.rip = cpu.rip(of: op)
-      cpu.pointee.budget &+= Int64(block.pointee.count) &- Int64(op.pointee.ordinal)
-      cpu.pointee.rflags |= Flag.rf
-      cpu.pointee.fault_op = nil
-    }
-    return .exception(
-      vector: UInt8(truncatingIfNeeded: cpu.pointee.vector), errorCode: cpu.pointee.has_error_code != 0 ? cpu.pointee.error_code : nil)
-  }
-
   /// The decoded block at RIP; nil after recording a fault of the fetch.
   private func currentBlock() -> UnsafeMutablePointer<pv_block>? {
     let rip = cpu.pointee.rip
     guard let address = translateFetch(rip) else { return nil }
     if let block = blocks.find(address | UInt64(cpu.pointee.mode) << 56) { return block }
+    return buildBlock(rip, address)
+  }
+
+  @inline(never) private func buildBlock(_ rip: UInt64, _ address: UInt64) -> UnsafeMutablePointer<pv_block>? {
+    if blocks.isCrossing(address | UInt64(cpu.pointee.mode) << 56) { return crossingBlock(rip, address) }
     return withHostModes {
       if let block = blocks.build(address: address, mode: cpu.pointee.mode) { return block }
       return crossingBlock(rip, address)
     }
   }
 
-  /// One instruction that runs over the page's end: its bytes come from two translations, so it is decoded anew each time.
+  /// One instruction that runs over the page's end: its bytes come from two translations, so they are looked at each time.
   private func crossingBlock(_ rip: UInt64, _ address: UInt64) -> UnsafeMutablePointer<pv_block>? {
-    let first = 4096 - Int(address & 4095)
-    var bytes = [UInt8](UnsafeRawBufferPointer(start: memory.base + Int(address), count: min(first, 15)))
+    let first = min(4096 - Int(address & 4095), 15)
+    var next: UInt64 = 0
     if first < 15 {
       let second = cpu.pointee.mode == 0 ? rip &+ UInt64(first) : (rip &+ UInt64(first)) & 0xFFFF_FFFF
-      guard let next = translateFetch(second) else { return nil }
-      bytes += [UInt8](UnsafeRawBufferPointer(start: memory.base + Int(next), count: 15 - first))
+      guard let found = translateFetch(second) else { return nil }
+      next = found
     }
-    return blocks.buildSingle(bytes, address: address, mode: cpu.pointee.mode)
+    var bytes: (UInt64, UInt64) = (0, 0)
+    withUnsafeMutableBytes(of: &bytes) {
+      guard let to = $0.baseAddress else { return }
+      to.copyMemory(from: memory.base + Int(address), byteCount: first)
+      if first < 15 { (to + first).copyMemory(from: memory.base + Int(next), byteCount: 15 - first) }
+    }
+    return blocks.crossing(bytes, address: address, mode: cpu.pointee.mode)
   }
+}
+
+/// Called at an exit: (context, state) to one of `ExitService`.
+public typealias ExitHandler = @convention(c) (UnsafeMutableRawPointer?, CPU) -> Int32
+
+/// What an exit handler made of an exit.
+public enum ExitService {
+  /// Nothing: the run ends with it.
+  public static let notMine: Int32 = 0
+  /// Dealt with: the run goes on at RIP.
+  public static let goOn: Int32 = 1
+  /// Dealt with, but the caller of `run` has something to do before the guest goes on: `Exit.stop`.
+  public static let stop: Int32 = 2
+}
+
+/// How often the run loop did what.
+public struct RunCounters: Sendable, Equatable {
+  /// Calls of `run`.
+  public var runs: UInt64 = 0
+  /// Translated code found by the jump table.
+  public var known: UInt64 = 0
+  /// Blocks looked up; of these, run as translated code; run in the interpreter.
+  public var lookups: UInt64 = 0
+  public var translated: UInt64 = 0
+  public var interpreted: UInt64 = 0
 }

@@ -1,101 +1,340 @@
 import CHost
 import GuestMemory
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// The software TLB: several sets, one per address space and privilege, so that a switch of page tables and back throws
 /// nothing away.
 ///
-/// The TLB is never visible to a guest. Whoever changes a present page-table entry says so (`entryChanged`,
-/// `flushAll`), and each entry remembers the page table that fed it, so every access behaves as if it walked.
+/// The TLB is never visible to a guest. Whoever changes a present page-table entry says so (`entryChanged`, `tableLeft`,
+/// `rootLeft`, `flushAll`), and each entry remembers the page table that fed it, so every access behaves as if it walked.
 ///
-/// Invariants of the unsafe parts: the sets are allocated once and freed with the object; `current` points at one of them;
-/// an entry's tag is a page address or the slot's own impossible one, so a stale host address is never used.
+/// Nothing here costs by the size of a set: bit maps say which slots are filled, so emptying a set touches no others, and
+/// masks by frame say which sets may hold what a table fed, or a right to write a page.
+///
+/// Invariants of the unsafe parts: the sets and the bookkeeping are allocated once and freed with the object; `current` points at
+/// one of the sets; an entry's tag is a page address or the slot's own impossible one, so a stale host address is never used; a
+/// filled slot's bit is set; a set that holds an entry of a table has its bit in that table's mask, and likewise for rights to
+/// write; a jump is only there while the fetch entry of its page is.
 final class TranslationSets {
   static let count = 16
+  static let dataSlots = Int(PV_TLB_SIZE)
+  static let fetchSlots = Int(PV_FETCH_SIZE)
+  static let jumpSlots = Int(PV_JUMP_SIZE)
+  static let unused = ~UInt64(0)
+
+  /// A set's bookkeeping.
+  struct Info {
+    /// cr3 | privilege, or `unused`: then the set may still hold what is to be emptied before its next use.
+    var key: UInt64
+    var lastUse: UInt64
+  }
+
+  /// What frames are to the sets: bit n speaks of set n. A bit may outlive its reason.
+  struct FrameUse {
+    /// May hold entries that the table in this frame fed.
+    var fed: UInt16
+    /// May hold the right to write this frame without looking.
+    var written: UInt16
+  }
+
+  struct Hot {
+    var clock: UInt64 = 0
+    var current = 0
+    /// The set before the current one: mostly what comes next.
+    var previous = 0
+    var counters = TranslationCounters()
+  }
+
   private let memory: MachineMemory
   private let sets: UnsafeMutablePointer<pv_tlb>
-  private let empty: UnsafeMutablePointer<pv_tlb>
-  /// cr3 | privilege, or `unused`.
-  private var keys: [UInt64]
-  private var lastUse: [UInt64]
-  private var clock: UInt64 = 0
-  private(set) var current: UnsafeMutablePointer<pv_tlb>
-  private var currentIndex = 0
-  private static let unused = ~UInt64(0)
+  private let infos: UnsafeMutablePointer<Info>
+  private let bits: UnsafeMutablePointer<UInt64>
+  /// Per set and fetch slot: bit n says that jumps into its page may be in word n (modulo 64) of the jumps' bit map.
+  private let jumpGroups: UnsafeMutablePointer<UInt64>
+  private let uses: UnsafeMutablePointer<FrameUse>
+  let hot: UnsafeMutablePointer<Hot>
+  /// What empty jump slots lead to.
+  private var missCode: UnsafeMutableRawPointer?
+  /// Any address may be jumped to: the empty slot's is one that belongs in another slot.
+  @inline(__always) private func emptyJump(_ slot: Int) -> pv_jump_entry { pv_jump_entry(rip: slot == 0 ? 1 : 0, code: missCode) }
+
+  /// Words of a set's bit map: data slots, fetch slots, jump slots.
+  private static let dataWords = dataSlots / 64
+  private static let fetchWords = fetchSlots / 64
+  private static let jumpWords = jumpSlots / 64
+  private static let words = dataWords + fetchWords + jumpWords
 
   init(memory: MachineMemory) {
     self.memory = memory
-    sets = .allocate(capacity: Self.count)
-    empty = .allocate(capacity: 1)
-    keys = Array(repeating: Self.unused, count: Self.count)
-    lastUse = Array(repeating: 0, count: Self.count)
-    let data = Self.data(empty)
-    for slot in 0..<Self.dataSlots {
-      let tag = UInt64(slot ^ (Self.dataSlots / 2)) << 12
-      data[slot] = pv_tlb_entry(read_tag: tag, write_tag: tag, addend: 0, table: 0, frame: 0)
-    }
-    let fetch = Self.fetch(empty)
-    for slot in 0..<Self.fetchSlots {
-      fetch[slot] = pv_fetch_entry(tag: UInt64(slot ^ (Self.fetchSlots / 2)) << 12, table: 0, frame: 0)
-    }
-    current = sets
-    current.update(from: empty, count: 1)
+    let bytes = Self.count * MemoryLayout<pv_tlb>.stride
+    sets = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(to: pv_tlb.self, capacity: Self.count)
+    infos = .allocate(capacity: Self.count)
+    infos.initialize(repeating: Info(key: Self.unused, lastUse: 0), count: Self.count)
+    bits = .allocate(capacity: Self.count * Self.words)
+    bits.initialize(repeating: 0, count: Self.count * Self.words)
+    jumpGroups = .allocate(capacity: Self.count * Self.fetchSlots)
+    jumpGroups.initialize(repeating: 0, count: Self.count * Self.fetchSlots)
+    // Never touched for most frames, so it costs nothing for them.
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+    let map = mmap(nil, memory.frameCount * MemoryLayout<FrameUse>.stride, PROT_READ | PROT_WRITE, flags, -1, 0)
+    guard let map, map != MAP_FAILED else { fatalError("no address space for the TLB's bookkeeping") }
+    uses = map.bindMemory(to: FrameUse.self, capacity: memory.frameCount)
+    hot = .allocate(capacity: 1)
+    hot.initialize(to: Hot())
+    for set in 0..<Self.count { initialise(set) }
   }
 
   deinit {
-    sets.deallocate()
-    empty.deallocate()
+    UnsafeMutableRawPointer(sets).deallocate()
+    infos.deallocate()
+    bits.deallocate()
+    jumpGroups.deallocate()
+    munmap(uses, memory.frameCount * MemoryLayout<FrameUse>.stride)
+    hot.deallocate()
   }
 
-  static let dataSlots = Int(PV_TLB_SIZE)
-  static let fetchSlots = Int(PV_FETCH_SIZE)
+  private func initialise(_ set: Int) {
+    let data = Self.data(sets + set)
+    for slot in 0..<Self.dataSlots {
+      let tag = Self.emptyDataTag(slot)
+      data[slot] = pv_tlb_entry(read_tag: tag, write_tag: tag, addend: 0, table: 0, frame: 0)
+    }
+    let fetch = Self.fetch(sets + set)
+    for slot in 0..<Self.fetchSlots { fetch[slot] = pv_fetch_entry(tag: Self.emptyFetchTag(slot), table: 0, frame: 0) }
+    for slot in 0..<Self.jumpSlots { Self.jumps(sets + set)[slot] = emptyJump(slot) }
+  }
+
   @inline(__always) static func data(_ set: UnsafeMutablePointer<pv_tlb>) -> UnsafeMutablePointer<pv_tlb_entry> {
     UnsafeMutableRawPointer(set).assumingMemoryBound(to: pv_tlb_entry.self)
   }
   @inline(__always) static func fetch(_ set: UnsafeMutablePointer<pv_tlb>) -> UnsafeMutablePointer<pv_fetch_entry> {
-    (UnsafeMutableRawPointer(set) + MemoryLayout<pv_tlb>.offset(of: \.fetch)!).assumingMemoryBound(to: pv_fetch_entry.self)
+    (UnsafeMutableRawPointer(set) + fetchOffset).assumingMemoryBound(to: pv_fetch_entry.self)
   }
+  @inline(__always) static func jumps(_ set: UnsafeMutablePointer<pv_tlb>) -> UnsafeMutablePointer<pv_jump_entry> {
+    (UnsafeMutableRawPointer(set) + jumpOffset).assumingMemoryBound(to: pv_jump_entry.self)
+  }
+  @inline(__always) private static var fetchOffset: Int { MemoryLayout<pv_tlb>.offset(of: \.fetch)! }
+  @inline(__always) private static var jumpOffset: Int { MemoryLayout<pv_tlb>.offset(of: \.jump)! }
+
   /// The tag of a slot that holds nothing: a page address that belongs in another slot.
   @inline(__always) static func emptyDataTag(_ slot: Int) -> UInt64 { UInt64(slot ^ (dataSlots / 2)) << 12 }
   @inline(__always) static func emptyFetchTag(_ slot: Int) -> UInt64 { UInt64(slot ^ (fetchSlots / 2)) << 12 }
+  /// The slot of a jump's target.
+  @inline(__always) static func jumpSlot(_ rip: UInt64) -> Int {
+    Int(truncatingIfNeeded: (rip ^ (rip >> 9)) & UInt64(jumpSlots - 1))
+  }
 
-  /// Makes the set of an address space current, empty if it has none yet.
-  func select(_ key: UInt64) -> UnsafeMutablePointer<pv_tlb> {
-    clock &+= 1
-    var victim = 0
-    var oldest = UInt64.max
-    for index in 0..<Self.count {
-      if keys[index] == key {
-        lastUse[index] = clock
-        currentIndex = index
-        current = sets + index
-        return current
+  var current: UnsafeMutablePointer<pv_tlb> { sets + hot.pointee.current }
+
+  @inline(__always) private func dataBits(_ set: Int) -> UnsafeMutablePointer<UInt64> { bits + set * Self.words }
+  @inline(__always) private func fetchBits(_ set: Int) -> UnsafeMutablePointer<UInt64> { bits + (set * Self.words + Self.dataWords) }
+  @inline(__always) private func jumpBits(_ set: Int) -> UnsafeMutablePointer<UInt64> {
+    bits + (set * Self.words + Self.dataWords + Self.fetchWords)
+  }
+  @inline(__always) private func groups(_ set: Int, _ page: UInt64) -> UnsafeMutablePointer<UInt64> {
+    jumpGroups + (set * Self.fetchSlots + Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.fetchSlots - 1)))
+  }
+  @inline(__always) private static func mark(_ map: UnsafeMutablePointer<UInt64>, _ slot: Int) { map[slot >> 6] |= 1 << UInt64(slot & 63) }
+  @inline(__always) private static func unmark(_ map: UnsafeMutablePointer<UInt64>, _ slot: Int) {
+    map[slot >> 6] &= ~(1 << UInt64(slot & 63))
+  }
+
+  /// Calls `body` with every set bit of a map.
+  @inline(__always) private static func forEach(_ map: UnsafeMutablePointer<UInt64>, _ words: Int, _ body: (Int) -> Void) {
+    for word in 0..<words {
+      var left = map[word]
+      while left != 0 {
+        body(word &* 64 &+ left.trailingZeroBitCount)
+        left &= left &- 1
       }
-      let age = keys[index] == Self.unused ? 0 : lastUse[index]
-      if age < oldest {
+    }
+  }
+
+  // MARK: Filling the current set
+
+  /// Enters a data translation. `frame` and `table` are frames of the machine.
+  @inline(__always) func fillData(_ page: UInt64, host: UInt64, frame: UInt32, table: UInt32, writable: Bool) {
+    let h = hot
+    let set = h.pointee.current
+    let slot = Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.dataSlots - 1))
+    let entry = Self.data(sets + set) + slot
+    entry.pointee.read_tag = page
+    entry.pointee.write_tag = writable ? page : Self.emptyDataTag(slot)
+    entry.pointee.addend = host &- page
+    entry.pointee.table = table
+    entry.pointee.frame = frame
+    Self.mark(dataBits(set), slot)
+    let bit = UInt16(1) << UInt16(set)
+    uses[Int(table)].fed |= bit
+    if writable { uses[Int(frame)].written |= bit }
+    h.pointee.counters.dataFills &+= 1
+  }
+
+  /// Enters the translation of a page of code. The page that had the slot loses its jumps.
+  @inline(__always) func fillFetch(_ page: UInt64, frame: UInt32, table: UInt32) {
+    let h = hot
+    let set = h.pointee.current
+    let slot = Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.fetchSlots - 1))
+    let entry = Self.fetch(sets + set) + slot
+    let old = entry.pointee.tag
+    if old != Self.emptyFetchTag(slot) {
+      h.pointee.counters.fetchEvictions &+= 1
+      dropJumps(set, page: old)
+    }
+    entry.pointee = pv_fetch_entry(tag: page, table: table, frame: frame)
+    Self.mark(fetchBits(set), slot)
+    uses[Int(table)].fed |= UInt16(1) << UInt16(set)
+    h.pointee.counters.fetchFills &+= 1
+  }
+
+  /// Remembers where a jump leads. Its page must have a fetch entry.
+  @inline(__always) func fillJump(_ rip: UInt64, _ code: UnsafeMutableRawPointer) {
+    let set = hot.pointee.current
+    let slot = Self.jumpSlot(rip)
+    Self.jumps(sets + set)[slot] = pv_jump_entry(rip: rip, code: code)
+    Self.mark(jumpBits(set), slot)
+    groups(set, rip).pointee |= 1 << UInt64((slot >> 6) & 63)
+  }
+
+  // MARK: Choosing a set
+
+  /// Makes the set of an address space current. One that has none yet gets the upper half of the one before, where both have
+  /// the same top-level entries for it.
+  @inline(__always) func select(_ key: UInt64) -> UnsafeMutablePointer<pv_tlb> {
+    let h = hot
+    let previous = h.pointee.previous
+    guard infos[previous].key == key else { return selectSlowly(key) }
+    h.pointee.clock &+= 1
+    infos[previous].lastUse = h.pointee.clock
+    h.pointee.previous = h.pointee.current
+    h.pointee.current = previous
+    return sets + previous
+  }
+
+  @inline(never) private func selectSlowly(_ key: UInt64) -> UnsafeMutablePointer<pv_tlb> {
+    let h = hot
+    h.pointee.clock &+= 1
+    h.pointee.counters.selects &+= 1
+    let before = h.pointee.current
+    var chosen = -1
+    var oldest = UInt64.max
+    var victim = 0
+    for index in 0..<Self.count {
+      if infos[index].key == key {
+        chosen = index
+        break
+      }
+      let age = infos[index].key == Self.unused ? 0 : infos[index].lastUse
+      if age < oldest && index != before {
         oldest = age
         victim = index
       }
     }
-    keys[victim] = key
-    lastUse[victim] = clock
-    currentIndex = victim
-    current = sets + victim
-    current.update(from: empty, count: 1)
-    return current
+    if chosen < 0 {
+      chosen = victim
+      h.pointee.counters.newSets &+= 1
+      empty(chosen)
+      infos[chosen].key = key
+      inherit(chosen, from: before)
+    }
+    infos[chosen].lastUse = h.pointee.clock
+    if chosen != before { h.pointee.previous = before }
+    h.pointee.current = chosen
+    return sets + chosen
+  }
+
+  /// Copies the translations of the upper half, if both top-level tables have the same entries for it, and the same privilege:
+  /// a guest kernel is the same in every address space.
+  private func inherit(_ set: Int, from source: Int) {
+    let (from, to) = (infos[source].key, infos[set].key)
+    guard from != Self.unused, from != to, (from ^ to) & 4095 == 0 else { return }
+    let (a, b) = ((from & ~4095) &+ 2048, (to & ~4095) &+ 2048)
+    guard memory.contains(a, 2048), memory.contains(b, 2048), memcmp(memory.base + Int(a), memory.base + Int(b), 2048) == 0 else { return }
+    hot.pointee.counters.inherited &+= 1
+    let bit = UInt16(1) << UInt16(set)
+    let (oldData, newData) = (Self.data(sets + source), Self.data(sets + set))
+    let (oldFetch, newFetch) = (Self.fetch(sets + source), Self.fetch(sets + set))
+    let (oldJumps, newJumps) = (Self.jumps(sets + source), Self.jumps(sets + set))
+    let (newDataBits, newFetchBits, newJumpBits) = (dataBits(set), fetchBits(set), jumpBits(set))
+    Self.forEach(dataBits(source), Self.dataWords) { slot in
+      let entry = oldData[slot]
+      guard entry.read_tag >> 63 != 0 else { return }
+      newData[slot] = entry
+      Self.mark(newDataBits, slot)
+      uses[Int(entry.table)].fed |= bit
+      if entry.write_tag == entry.read_tag { uses[Int(entry.frame)].written |= bit }
+    }
+    Self.forEach(fetchBits(source), Self.fetchWords) { slot in
+      let entry = oldFetch[slot]
+      guard entry.tag >> 63 != 0 else { return }
+      newFetch[slot] = entry
+      groups(set, entry.tag).pointee = groups(source, entry.tag).pointee
+      Self.mark(newFetchBits, slot)
+      uses[Int(entry.table)].fed |= bit
+    }
+    Self.forEach(jumpBits(source), Self.jumpWords) { slot in
+      guard oldJumps[slot].rip >> 63 != 0 else { return }
+      newJumps[slot] = oldJumps[slot]
+      Self.mark(newJumpBits, slot)
+    }
+  }
+
+  // MARK: Dropping
+
+  /// Empties a set.
+  private func empty(_ set: Int) {
+    let keep = ~(UInt16(1) << UInt16(set))
+    let (data, fetch) = (Self.data(sets + set), Self.fetch(sets + set))
+    Self.forEach(dataBits(set), Self.dataWords) { slot in
+      let tag = Self.emptyDataTag(slot)
+      uses[Int(data[slot].table)].fed &= keep
+      uses[Int(data[slot].frame)].written &= keep
+      data[slot].read_tag = tag
+      data[slot].write_tag = tag
+    }
+    Self.forEach(fetchBits(set), Self.fetchWords) { slot in
+      uses[Int(fetch[slot].table)].fed &= keep
+      jumpGroups[set * Self.fetchSlots + slot] = 0
+      fetch[slot].tag = Self.emptyFetchTag(slot)
+    }
+    clearJumps(set)
+    let map = dataBits(set)
+    for word in 0..<Self.dataWords + Self.fetchWords { map[word] = 0 }
   }
 
   /// Drops every translation of every set.
   func flushAll() {
-    for index in 0..<Self.count where index != currentIndex { keys[index] = Self.unused }
-    current.update(from: empty, count: 1)
+    hot.pointee.counters.flushes &+= 1
+    for index in 0..<Self.count where index != hot.pointee.current { infos[index].key = Self.unused }
+    empty(hot.pointee.current)
+  }
+
+  /// A top-level table is one no more: its sets hold nothing now.
+  func rootLeft(_ root: UInt64) {
+    for index in 0..<Self.count where infos[index].key & ~4095 == root & ~4095 && infos[index].key != Self.unused {
+      if index == hot.pointee.current { empty(index) } else { infos[index].key = Self.unused }
+    }
   }
 
   /// Drops what slot `index` of the level-1 table in frame `table` fed.
-  func entryChanged(table: UInt32, index: Int) {
-    let index = index & 511
-    for set in 0..<Self.count where keys[set] != Self.unused || set == currentIndex {
+  @inline(__always) func entryChanged(table: UInt32, index: Int) {
+    guard Int(table) < memory.frameCount else { return }
+    let mask = uses[Int(table)].fed
+    if mask != 0 { dropEntry(mask, table, index & 511) }
+  }
+
+  private func dropEntry(_ mask: UInt16, _ table: UInt32, _ index: Int) {
+    var left = mask
+    while left != 0 {
+      let set = left.trailingZeroBitCount
+      left &= left &- 1
       let data = Self.data(sets + set)
-      var slot = index
+      var slot = index & (Self.dataSlots - 1)
       while slot < Self.dataSlots {
         if data[slot].table == table {
           data[slot].read_tag = Self.emptyDataTag(slot)
@@ -103,39 +342,128 @@ final class TranslationSets {
         }
         slot += 512
       }
-      let fetchSlot = index & (Self.fetchSlots - 1)
       let fetch = Self.fetch(sets + set)
-      if fetch[fetchSlot].table == table {
-        fetch[fetchSlot].tag = Self.emptyFetchTag(fetchSlot)
-        clearJumps(sets + set)
+      slot = index & (Self.fetchSlots - 1)
+      while slot < Self.fetchSlots {
+        if fetch[slot].table == table && fetch[slot].tag != Self.emptyFetchTag(slot) { dropFetch(set, slot) }
+        slot += 512
       }
     }
   }
 
-  @inline(__always) static func jumps(_ set: UnsafeMutablePointer<pv_tlb>) -> UnsafeMutablePointer<pv_jump_entry> {
-    (UnsafeMutableRawPointer(set) + MemoryLayout<pv_tlb>.offset(of: \.jump)!).assumingMemoryBound(to: pv_jump_entry.self)
+  /// The table in frame `table` was taken out of an address space: drops all that it fed.
+  func tableLeft(_ table: UInt32) {
+    guard Int(table) < memory.frameCount else { return }
+    var left = uses[Int(table)].fed
+    uses[Int(table)].fed = 0
+    if left != 0 { hot.pointee.counters.tableDrops &+= 1 }
+    while left != 0 {
+      let set = left.trailingZeroBitCount
+      left &= left &- 1
+      let data = Self.data(sets + set)
+      Self.forEach(dataBits(set), Self.dataWords) { slot in
+        guard data[slot].table == table else { return }
+        data[slot].read_tag = Self.emptyDataTag(slot)
+        data[slot].write_tag = Self.emptyDataTag(slot)
+      }
+      let fetch = Self.fetch(sets + set)
+      Self.forEach(fetchBits(set), Self.fetchWords) { slot in
+        if fetch[slot].table == table { dropFetch(set, slot) }
+      }
+    }
+  }
+
+  private func dropFetch(_ set: Int, _ slot: Int) {
+    let entry = Self.fetch(sets + set) + slot
+    dropJumps(set, page: entry.pointee.tag)
+    entry.pointee.tag = Self.emptyFetchTag(slot)
+    Self.unmark(fetchBits(set), slot)
+  }
+
+  /// Forgets the jumps of a set that lead into a page.
+  private func dropJumps(_ set: Int, page: UInt64) {
+    let group = groups(set, page)
+    guard group.pointee != 0 else { return }
+    let jumps = Self.jumps(sets + set)
+    let map = jumpBits(set)
+    Self.forEach(group, 1) { first in
+      var word = first
+      while word < Self.jumpWords {
+        Self.forEach(map + word, 1) { bit in
+          let slot = word &* 64 &+ bit
+          guard jumps[slot].rip & ~4095 == page else { return }
+          jumps[slot] = emptyJump(slot)
+          Self.unmark(map, slot)
+        }
+        word += 64
+      }
+    }
+    group.pointee = 0
   }
 
   /// Forgets where computed jumps of a set lead.
-  private func clearJumps(_ set: UnsafeMutablePointer<pv_tlb>) { Self.jumps(set).update(from: Self.jumps(empty), count: Int(PV_JUMP_SIZE)) }
+  private func clearJumps(_ set: Int) {
+    let jumps = Self.jumps(sets + set)
+    let map = jumpBits(set)
+    Self.forEach(map, Self.jumpWords) { slot in jumps[slot] = emptyJump(slot) }
+    for word in 0..<Self.jumpWords { map[word] = 0 }
+  }
 
   /// Forgets all computed jumps: translated code went away.
   func clearAllJumps() {
-    for set in 0..<Self.count where keys[set] != Self.unused || set == currentIndex { clearJumps(sets + set) }
+    hot.pointee.counters.jumpClears &+= 1
+    for set in 0..<Self.count { clearJumps(set) }
+  }
+
+  /// Forgets the jumps into a frame, whose translated code went away.
+  func dropJumps(frame: UInt32) {
+    for set in 0..<Self.count {
+      let fetch = Self.fetch(sets + set)
+      Self.forEach(fetchBits(set), Self.fetchWords) { slot in
+        if fetch[slot].frame == frame { dropJumps(set, page: fetch[slot].tag) }
+      }
+    }
   }
 
   /// Sets the code that empty jump slots lead to.
   func setMissCode(_ code: UnsafeMutableRawPointer) {
-    // Any address may be jumped to: the empty slot's is one that belongs in another slot.
-    for slot in 0..<Int(PV_JUMP_SIZE) { Self.jumps(empty)[slot] = pv_jump_entry(rip: slot == 0 ? 1 : 0, code: code) }
-    for set in 0..<Self.count { clearJumps(sets + set) }
+    missCode = code
+    for set in 0..<Self.count {
+      for slot in 0..<Self.jumpSlots { Self.jumps(sets + set)[slot] = emptyJump(slot) }
+      for word in 0..<Self.jumpWords { jumpBits(set)[word] = 0 }
+    }
   }
 
   /// Takes the right to write without looking from every translation of a frame: it holds code now.
   func dropWriteTags(frame: UInt32) {
-    for set in 0..<Self.count where keys[set] != Self.unused || set == currentIndex {
+    guard Int(frame) < memory.frameCount else { return }
+    var left = uses[Int(frame)].written
+    uses[Int(frame)].written = 0
+    while left != 0 {
+      let set = left.trailingZeroBitCount
+      left &= left &- 1
       let data = Self.data(sets + set)
-      for slot in 0..<Self.dataSlots where data[slot].frame == frame { data[slot].write_tag = Self.emptyDataTag(slot) }
+      Self.forEach(dataBits(set), Self.dataWords) { slot in
+        if data[slot].frame == frame { data[slot].write_tag = Self.emptyDataTag(slot) }
+      }
     }
   }
+}
+
+/// How busy the TLB was.
+public struct TranslationCounters: Sendable, Equatable {
+  /// Switches of set that were no way back to the one before; of these, to an address space that had none; of these, with the
+  /// kernel's half taken along.
+  public var selects: UInt64 = 0
+  public var newSets: UInt64 = 0
+  public var inherited: UInt64 = 0
+  /// Everything dropped; what one table fed dropped; all computed jumps dropped.
+  public var flushes: UInt64 = 0
+  public var tableDrops: UInt64 = 0
+  public var jumpClears: UInt64 = 0
+  /// Page walks, and what they were for.
+  public var walks: UInt64 = 0
+  public var dataFills: UInt64 = 0
+  public var fetchFills: UInt64 = 0
+  public var fetchEvictions: UInt64 = 0
 }

@@ -56,6 +56,22 @@ extension VCPU {
     return withUnsafeBytes(of: &value) { writeGuest(linear, from: $0) }
   }
 
+  /// Host address of `count` bytes of the guest's, if the TLB has them in one page; else nil, which says nothing. Use at once.
+  @inline(__always) public func readableNow(_ linear: UInt64, _ count: Int) -> UnsafeRawPointer? {
+    let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(TranslationSets.dataSlots - 1))
+    let entry = TranslationSets.data(cpu.pointee.tlb) + slot
+    guard linear &- entry.pointee.read_tag <= UInt64(4096 &- count) else { return nil }
+    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))
+  }
+
+  /// As `readableNow`, for writing: such a page holds no code.
+  @inline(__always) public func writableNow(_ linear: UInt64, _ count: Int) -> UnsafeMutableRawPointer? {
+    let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(TranslationSets.dataSlots - 1))
+    let entry = TranslationSets.data(cpu.pointee.tlb) + slot
+    guard linear &- entry.pointee.write_tag <= UInt64(4096 &- count) else { return nil }
+    return UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))
+  }
+
   /// What a supervisor access wants, for `translate`.
   public enum GuestAccess: Sendable { case read, write, execute }
 
@@ -83,7 +99,14 @@ extension VCPU {
   }
 
   /// A present level-1 entry changed: drops the translations that it fed.
-  public func pageTableEntryChanged(table: UInt32, index: Int) { translations.entryChanged(table: table, index: index) }
+  @inline(__always) public func pageTableEntryChanged(table: UInt32, index: Int) { translations.entryChanged(table: table, index: index) }
+
+  /// A level-2 entry that pointed at the level-1 table in frame `table` changed: drops all that the table fed. Only where no
+  /// table is walked as one of another level.
+  public func pageTableLeft(_ table: UInt32) { translations.tableLeft(table) }
+
+  /// The frame at a machine address stopped being a top-level table: drops the translations of its address space.
+  public func pageTableRootLeft(_ cr3: UInt64) { translations.rootLeft(cr3) }
 
   /// Present entries of higher levels changed, or a page stopped being a page table: drops every translation.
   public func flushTranslations() { translations.flushAll() }

@@ -17,7 +17,7 @@ public enum Exit: Equatable, Sendable {
   case interrupt(vector: UInt8)
   /// HLT at CPL 0.
   case halt
-  /// `requestStop` was called.
+  /// The exit handler (`VCPU.serveExits`) wants its caller's loop.
   case stop
 }
 
@@ -32,8 +32,20 @@ public final class VCPU: @unchecked Sendable {
   let blocks: BlockCache
   /// The translator, once enabled.
   var translator: Translator?
-  /// The jump of translated code that left for what the run loop finds next, as an offset in the code buffer; 0 none.
-  var pendingLink: UInt32 = 0
+  /// What the run loop changes at every turn: plain memory as long as the object lives, since a class property costs an
+  /// exclusivity check at each use.
+  let turn: UnsafeMutablePointer<Turn>
+  struct Turn {
+    /// The jump of translated code that left for what the run loop finds next, as an offset in the code buffer; 0 none.
+    var pendingLink: UInt32 = 0
+    /// The code buffer is full.
+    var flushWanted = false
+    /// The way into translated code, if the translator is on.
+    var enter: NativeRuntime.Enter?
+    var exitHandler: ExitHandler?
+    var exitContext: UnsafeMutableRawPointer?
+    var counters = RunCounters()
+  }
   let translations: TranslationSets
 
   /// How descriptors are found: (selector) -> the 8 bytes, or nil for a #GP(selector). Where it is nil they are read at the
@@ -59,6 +71,8 @@ public final class VCPU: @unchecked Sendable {
     raw.initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<pv_vcpu>.size)
     cpu = raw.bindMemory(to: pv_vcpu.self, capacity: 1)
     translations = TranslationSets(memory: memory)
+    turn = .allocate(capacity: 1)
+    turn.initialize(to: Turn())
     blocks = BlockCache(memory: memory)
     cpu.pointee.tlb = translations.current
     reset()
@@ -66,7 +80,15 @@ public final class VCPU: @unchecked Sendable {
     memory.codeWillChange = { [unowned self] address, count in blocks.codeWillChange(address, count, cpu: cpu) }
   }
 
-  deinit { allocation.deallocate() }
+  deinit {
+    allocation.deallocate()
+    turn.deallocate()
+  }
+
+  /// Calls `body` with the object behind a state pointer, at no cost of counting references.
+  @inline(__always) static func with<R>(_ cpu: CPU, _ body: (VCPU) -> R) -> R {
+    Unmanaged<VCPU>.fromOpaque(cpu.pointee.owner!)._withUnsafeGuaranteedRef(body)
+  }
 
   /// The object behind a state pointer, for slow paths.
   @inline(__always) static func of(_ cpu: CPU) -> VCPU {

@@ -31,7 +31,12 @@ final class FixtureMachine: DomainServices {
   private let consolePort: UInt32
 
   /// A guest as record-xen.sh makes them: 64 MiB, two vCPUs of which the first runs, a ramdisk of 5000 bytes.
-  init(_ kernel: [UInt8], commandLine: String = "", order: FrameOrder = .identity, megabytes: Int = 64) throws {
+  init(
+    _ kernel: [UInt8], commandLine: String = "", order: FrameOrder = .identity, megabytes: Int = 64, served: Bool = true,
+    translating: Bool = false
+  )
+    throws
+  {
     let pages = megabytes * 256
     memory = try MachineMemory(frameCount: FrameTable.machineFramesNeeded(guestPages: pages, order: order))
     let frames = try FrameTable(memory: memory, guestPages: pages, order: order)
@@ -44,6 +49,8 @@ final class FixtureMachine: DomainServices {
     second.initialised = false
     domain.vcpus = [boot, second]
     for v in domain.vcpus { v.installArchitecture(domain) }
+    if served { domain.serveExits(of: boot) }
+    if translating { _ = boot.vcpu.enableTranslator() }
     let store = domain.events.allocateUnbound(remote: .control)
     let console = domain.events.allocateUnbound(remote: .control)
     start = try DomainBuilder().build(

@@ -56,6 +56,26 @@ struct FixtureTests {
     }
   }
 
+  /// Exits served inside the processor's run and exits that leave it make the same guest, to the cycle.
+  @Test(arguments: ["events", "pagetables"], [false, true])
+  func servedExitsChangeNothing(name: String, translating: Bool) throws {
+    let image = try #require(FixtureMachine.image(name), "build it: make -C Fixtures")
+    let (a, b) = (
+      try FixtureMachine(image, served: false, translating: translating), try FixtureMachine(image, served: true, translating: translating)
+    )
+    let (first, second) = (a.run(cycles: 200_000_000), b.run(cycles: 200_000_000))
+    #expect(first == second)
+    #expect(a.text == b.text)
+    let (x, y) = (a.domain.vcpus[0], b.domain.vcpus[0])
+    #expect(x.vcpu.now == y.vcpu.now)
+    #expect(x.vcpu.cpu.rflags == y.vcpu.cpu.rflags)
+    #expect(a.domain.exits == b.domain.exits)
+    withUnsafeBytes(of: x.vcpu.cpu.pointee.gpr) { left in
+      withUnsafeBytes(of: y.vcpu.cpu.pointee.gpr) { right in #expect(left.elementsEqual(right)) }
+    }
+    #expect(y.vcpu.runCounters.runs < x.vcpu.runCounters.runs)
+  }
+
   @Test(arguments: [UInt64(1), 2, 3, 4])
   func randomHypercallsNeverHarmTheHypervisor(seed: UInt64) throws {
     let image = try #require(FixtureMachine.image("hostile"), "build it: make -C Fixtures")

@@ -93,7 +93,7 @@ typedef struct pv_jump_entry {
   void *_Nullable code;
 } pv_jump_entry;
 
-enum { PV_TLB_SIZE = 1024, PV_FETCH_SIZE = 256, PV_JUMP_SIZE = 1024 };
+enum { PV_TLB_SIZE = 1024, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 4096 };
 
 typedef struct pv_tlb {
   pv_tlb_entry data[PV_TLB_SIZE];

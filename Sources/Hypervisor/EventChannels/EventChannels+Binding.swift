@@ -107,7 +107,12 @@ extension EventChannels {
     guard isValid(port) else { throw .invalid }
     switch ports[Int(port)].state {
     case .interdomain:
-      if ports[Int(port)].isBackEnd { domain?.services.eventSent(port: port) } else { setPending(ports[Int(port)].remotePort) }
+      if ports[Int(port)].isBackEnd {
+        domain?.hot.pointee.queueChanged = true
+        domain?.services.eventSent(port: port)
+      } else {
+        setPending(ports[Int(port)].remotePort)
+      }
     case .ipi: setPending(port)
     case .unbound: break
     default: throw .invalid

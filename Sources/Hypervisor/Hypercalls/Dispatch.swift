@@ -10,16 +10,15 @@ extension Domain {
     hot.pointee.exits.hypercall &+= 1
     let cpu = v.cpu
     let number = cpu.pointee.gpr.0
-    let flags = cpu.rflags & ~Flag.rf
     v.history.record(.hypercall, number, cpu.pointee.rip)
     if number == 23 {
+      // RCX and R11 come from the frame.
       count(23)
-      cpu.pointee.gpr.1 = cpu.pointee.rip
-      cpu.pointee.gpr.11 = flags
       IretHypercall.run(self, v)
       if hot.pointee.traced, let hypercallTrace { hypercallTrace(v, 23, HypercallArguments(), 0) }
       return
     }
+    let flags = cpu.rflags & ~Flag.rf
     let arguments = HypercallArguments(
       cpu.pointee.gpr.7, cpu.pointee.gpr.6, cpu.pointee.gpr.2, cpu.pointee.gpr.10, cpu.pointee.gpr.8, cpu.pointee.gpr.9)
     cpu.pointee.gpr.1 = cpu.pointee.rip

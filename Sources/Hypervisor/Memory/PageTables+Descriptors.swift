@@ -142,8 +142,8 @@ extension PageTables {
       if index >= 7680 { return .outside }
       if index >= Self.firstReservedGDTEntry { return .descriptor(Self.reservedDescriptor(index, vcpu: v.id)) }
       let page = index >> 9
-      guard page < v.gdtFrames.count else { return .descriptor(0) }
-      return .descriptor(entries(v.gdtFrames[page])[index & 511])
+      guard page < v.hot.pointee.gdtCount else { return .descriptor(0) }
+      return .descriptor(entries(v.hot.pointee.gdt[page])[index & 511])
     }
     guard index < v.ldtEntries else { return .outside }
     let linear = v.ldtBase &+ UInt64(index) &* 8

@@ -61,10 +61,26 @@ extension PageTables {
     memory.willWrite(table &<< 12 &+ UInt64(truncatingIfNeeded: index) &* 8, 8)
     slot.pointee = new
     if old & Self.present != 0 {
-      if old != new { state.pointee.flushNeeded = true }
+      if old != new { dropBelow(old, level: level) }
       if !sameCounts { putUpper(old, in: table, level: level) }
     }
     return 0
+  }
+
+  /// Drops the translations that went through an entry of a level 2...4 table that has changed.
+  private func dropBelow(_ old: UInt64, level: Int) {
+    let target = frame(old)
+    guard level < 4, !state.pointee.linear, target < frameCount else {
+      state.pointee.flushNeeded = true
+      return
+    }
+    if level == 2 { return tableLeft(target) }
+    let lower = entries(target)
+    var n = 0
+    while n < 512 {
+      if lower[n] & Self.present != 0 { tableLeft(frame(lower[n])) }
+      n += 1
+    }
   }
 
   /// One NORMAL_PT_UPDATE or PT_UPDATE_PRESERVE_AD: `address` is the entry's machine address. A page that is no table is

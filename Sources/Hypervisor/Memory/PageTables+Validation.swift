@@ -70,6 +70,8 @@ extension PageTables {
   private func getLinear(_ entry: UInt64, in table: UInt64, level: Int) -> Bool {
     if entry & Self.writableBit != 0 { return false }
     let target = frame(entry)
+    // From now on a table may be walked as one of another level, so that precise dropping is no more.
+    state.pointee.linear = true
     if target == table { return true }
     guard frames.belongsToGuest(target) else { return false }
     let t = info + Int(truncatingIfNeeded: target)
@@ -157,7 +159,8 @@ extension PageTables {
       }
       return
     }
-    state.pointee.flushNeeded = true
+    // A table below the top is given up after all entries that led to it, whose change has dropped what it fed.
+    if state.pointee.linear { state.pointee.flushNeeded = true } else if level == 4 { rootLeft(mfn) }
     while n < count {
       if level == 4 && n == Self.xenSlots.lowerBound {
         n = Self.xenSlots.upperBound

@@ -25,6 +25,8 @@ public final class PageTables: @unchecked Sendable {
   struct State {
     /// Translations may be stale until `settle`.
     var flushNeeded = false
+    /// There has been an entry that points at a table of its own level (linear page tables).
+    var linear = false
     var vcpuCount = 0
     var vcpus: UnsafeMutablePointer<Unmanaged<VCPU>>?
   }
@@ -205,6 +207,20 @@ public final class PageTables: @unchecked Sendable {
       }
       n += 1
     }
+  }
+
+  /// A level-1 table was taken out of a level-2 table.
+  func tableLeft(_ table: UInt64) {
+    guard let list = state.pointee.vcpus else { return }
+    for n in 0..<state.pointee.vcpuCount {
+      list[n]._withUnsafeGuaranteedRef { $0.pageTableLeft(UInt32(truncatingIfNeeded: table)) }
+    }
+  }
+
+  /// A frame is no top-level table any more.
+  func rootLeft(_ table: UInt64) {
+    guard let list = state.pointee.vcpus else { return }
+    for n in 0..<state.pointee.vcpuCount { list[n]._withUnsafeGuaranteedRef { $0.pageTableRootLeft(table << 12) } }
   }
 
   /// Drops stale translations. Every operation ends with it: before the guest runs and before its memory is read again.

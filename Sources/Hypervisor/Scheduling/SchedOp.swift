@@ -61,7 +61,7 @@ enum SchedOp {
     if ready { return 0 }
     if timeout != 0 {
       guard timeout > domain.systemTime else { return 0 }
-      domain.services.setTimer(vcpu: v.id, kind: .poll, at: domain.scale.cycles(timeout))
+      domain.setTimer(vcpu: v.id, kind: .poll, at: domain.scale.cycles(timeout))
     }
     v.pollPorts = wanted
     v.polling = true
@@ -88,7 +88,7 @@ enum SchedOp {
       guard domain.watchdogs[Int(id) - 1] != nil else { return XenError.invalid.result }
       domain.watchdogs[Int(id) - 1] = seconds == 0 ? nil : deadline
     }
-    domain.services.setTimer(vcpu: 0, kind: .watchdog, at: domain.watchdogs.compactMap { $0 }.min())
+    domain.setTimer(vcpu: 0, kind: .watchdog, at: domain.watchdogs.compactMap { $0 }.min())
     return result
   }
 }

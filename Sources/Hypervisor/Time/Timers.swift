@@ -25,25 +25,25 @@ enum Timers {
   static func setSingleShot(_ domain: Domain, _ v: PVCPU, _ timeout: UInt64) {
     let cycle = max(domain.scale.cycles(timeout), domain.services.now)
     v.singleShotDeadline = timeout
-    domain.services.setTimer(vcpu: v.id, kind: .singleShot, at: cycle)
+    domain.setTimer(vcpu: v.id, kind: .singleShot, at: cycle)
   }
 
   static func stopSingleShot(_ domain: Domain, _ v: PVCPU) {
     guard v.singleShotDeadline != nil else { return }
     v.singleShotDeadline = nil
-    domain.services.setTimer(vcpu: v.id, kind: .singleShot, at: nil)
+    domain.setTimer(vcpu: v.id, kind: .singleShot, at: nil)
   }
 
   static func setPeriodic(_ domain: Domain, _ v: PVCPU, _ period: UInt64) {
     v.periodicPeriod = period
     let next = domain.scale.cycles(domain.systemTime &+ period)
-    domain.services.setTimer(vcpu: v.id, kind: .periodic, at: next)
+    domain.setTimer(vcpu: v.id, kind: .periodic, at: next)
   }
 
   static func stopPeriodic(_ domain: Domain, _ v: PVCPU) {
     guard v.periodicPeriod != nil else { return }
     v.periodicPeriod = nil
-    domain.services.setTimer(vcpu: v.id, kind: .periodic, at: nil)
+    domain.setTimer(vcpu: v.id, kind: .periodic, at: nil)
   }
 }
 

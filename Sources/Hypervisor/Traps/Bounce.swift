@@ -60,7 +60,22 @@ extension Domain {
     stack = stack &- (errorCode == nil ? 56 : 64)
     var built = !XenHole.contains(stack) && !XenHole.contains(top)
     if built {
-      if let errorCode {
+      if let place = v.vcpu.writableNow(stack, errorCode == nil ? 56 : 64) {
+        // The page is there and holds no code: nearly always.
+        var at = place
+        func push(_ value: UInt64) {
+          at.storeBytes(of: value, as: UInt64.self)
+          at += 8
+        }
+        push(rcx)
+        push(r11)
+        if let errorCode { push(UInt64(errorCode)) }
+        push(context.rip)
+        push(cs)
+        push(rflags)
+        push(context.rsp)
+        push(ss)
+      } else if let errorCode {
         var frame = (rcx, r11, UInt64(errorCode), context.rip, cs, rflags, context.rsp, ss)
         built = withUnsafeBytes(of: &frame) { v.vcpu.writeGuest(stack, from: $0) }
       } else {
@@ -106,7 +121,7 @@ extension Domain {
   /// Reflects a page fault: the address goes to vcpu_info, and the error code tells user from guest kernel.
   func reflectPageFault(_ v: PVCPU, errorCode: UInt32, address: UInt64) {
     v.cr2 = address
-    memory.store(address, at: v.vcpuInfo &+ VCPUInfo.cr2)
+    v.setInfoCR2(address)
     reflectFault(v, 14, errorCode: errorCode & ~4 | (v.kernelMode ? 0 : 4))
   }
 

@@ -19,7 +19,7 @@ extension Domain {
     }
   }
 
-  private func exception(_ v: PVCPU, _ vector: UInt8, _ errorCode: UInt32?) {
+  func exception(_ v: PVCPU, _ vector: UInt8, _ errorCode: UInt32?) {
     let cpu = v.cpu
     switch vector {
     case 14:
@@ -59,7 +59,7 @@ extension Domain {
   }
 
   /// SYSCALL in user mode: to the callback of the code segment's kind.
-  private func userSystemCall(_ v: PVCPU) {
+  func userSystemCall(_ v: PVCPU) {
     hot.pointee.exits.syscall &+= 1
     let cpu = v.cpu
     v.history.record(.syscall, cpu.pointee.gpr.0, cpu.pointee.rip)
@@ -69,10 +69,9 @@ extension Domain {
     let next = v.instructionPointer
     cpu.pointee.gpr.1 = next
     cpu.pointee.gpr.11 = rflags
-    var context = v.currentContext
-    context.rflags = rflags
-    context.cs = compatibility ? FlatSegments.code32Selector : FlatSegments.codeSelector
-    context.ss = FlatSegments.stackSelector
+    var context = InterruptedContext(
+      rip: next, cs: compatibility ? FlatSegments.code32Selector : FlatSegments.codeSelector, rflags: rflags, rsp: cpu.pointee.gpr.4,
+      ss: FlatSegments.stackSelector)
     if callback.address == 0 {
       context.rip = next &- 2
       context.rflags |= Flag.rf

@@ -14,6 +14,12 @@ extension PVCPU {
     }
   }
 
+  /// arch.cr2 of vcpu_info.
+  @inline(__always) func setInfoCR2(_ address: UInt64) {
+    if hot.pointee.infoCode.pointee != 0 { vcpu.memory.willWrite(vcpuInfo &+ VCPUInfo.cr2, 8) }
+    hot.pointee.info.storeBytes(of: address, toByteOffset: Int(VCPUInfo.cr2), as: UInt64.self)
+  }
+
   /// Whether an event is pending and not masked. Xen compares the two bytes as one number: pending is any non-zero value,
   /// and any bit of the mask holds it back.
   @inline(__always) var hasDeliverableEvent: Bool { hot.pointee.info.loadUnaligned(as: UInt16.self) &- 1 < 0xFF }

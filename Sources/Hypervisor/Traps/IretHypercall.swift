@@ -13,7 +13,9 @@ enum IretHypercall {
     typealias Frame = (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
     var frame: Frame = (0, 0, 0, 0, 0, 0, 0, 0, 0)
     let stack = cpu.pointee.gpr.4
-    guard withUnsafeMutableBytes(of: &frame, { v.vcpu.readGuest(stack, into: $0) }) else {
+    if let place = v.vcpu.readableNow(stack, 72) {
+      frame = place.loadUnaligned(as: Frame.self)
+    } else if !withUnsafeMutableBytes(of: &frame, { v.vcpu.readGuest(stack, into: $0) }) {
       return domain.crash("iret: the frame at \(hexadecimal(stack)) cannot be read")
     }
     let codeSelector = UInt16(truncatingIfNeeded: frame.5)

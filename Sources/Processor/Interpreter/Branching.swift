@@ -27,6 +27,16 @@ import CHost
   return branchSlow(cpu, op, target, taken: false)
 }
 
+/// The decoded block at a key.
+@inline(__always) private func findBlock(_ cpu: CPU, _ key: UInt64) -> UnsafeMutablePointer<pv_block>? {
+  var candidate = cpu.pointee.block_table[BlockCache.bucket(key)]
+  while let block = candidate {
+    if block.pointee.key == key { return block }
+    candidate = block.pointee.next
+  }
+  return nil
+}
+
 /// Ends the block at a computed target, which is checked.
 @inline(__always) func jumpIndirect(_ cpu: CPU, _ op: Operation, _ target: UInt64) -> Operation? {
   var target = target
@@ -39,12 +49,8 @@ import CHost
   let entry = TranslationSets.fetch(cpu.pointee.tlb) + Int(truncatingIfNeeded: (target >> 12) & UInt64(TranslationSets.fetchSlots - 1))
   guard entry.pointee.tag == target & ~4095 else { return leave(cpu, target) }
   let key = UInt64(entry.pointee.frame) << 12 | target & 4095 | UInt64(cpu.pointee.mode) << 56
-  var candidate = cpu.pointee.block_table[BlockCache.bucket(key)]
-  while let block = candidate {
-    if block.pointee.key == key { return enter(cpu, block, target) }
-    candidate = block.pointee.next
-  }
-  return leave(cpu, target)
+  guard let block = findBlock(cpu, key) else { return leave(cpu, target) }
+  return enter(cpu, block, target)
 }
 
 /// A direct branch that is not linked yet, or leaves the page.
@@ -52,11 +58,10 @@ import CHost
   var target = target
   if cpu.pointee.mode != 0 { target &= 0xFFFF_FFFF }
   let running = cpu.pointee.block!
-  let vcpu = VCPU.of(cpu)
-  if (target ^ cpu.pointee.block_rip) >> 12 == 0 && running != vcpu.blocks.single && running.pointee.valid != 0 {
+  if (target ^ cpu.pointee.block_rip) >> 12 == 0 && running.pointee.valid != 0 && !VCPU.with(cpu, { running == $0.blocks.single }) {
     let mode = running.pointee.key >> 56
     let address = running.pointee.key & ~(UInt64(0xFF) << 56) & ~4095 | target & 4095
-    if let block = vcpu.blocks.find(address | mode << 56) {
+    if let block = findBlock(cpu, address | mode << 56) {
       if taken { op.pointee.link0 = block } else { op.pointee.link1 = block }
       return enter(cpu, block, target)
     }

@@ -29,76 +29,79 @@ import GuestMemory
 
 @inline(never) func readSlow(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Bool {
   if crossesHole(cpu, op, linear, count) { return false }
-  let vcpu = VCPU.of(cpu)
-  let first = firstPart(linear, count)
-  guard let a = vcpu.translateData(linear, .read, stack: isStack(op)) else { return false }
-  if first == count {
-    vcpu.copyOut(a.address, buffer, count)
+  return VCPU.with(cpu) { vcpu in
+    let first = firstPart(linear, count)
+    guard let a = vcpu.translateData(linear, .read, stack: isStack(op)) else { return false }
+    if first == count {
+      vcpu.copyOut(a.address, buffer, count)
+      return true
+    }
+    guard let b = vcpu.translateData(advance(cpu, linear, first), .read, stack: isStack(op)) else { return false }
+    vcpu.copyOut(a.address, buffer, first)
+    vcpu.copyOut(b.address, buffer + first, count - first)
     return true
   }
-  guard let b = vcpu.translateData(advance(cpu, linear, first), .read, stack: isStack(op)) else { return false }
-  vcpu.copyOut(a.address, buffer, first)
-  vcpu.copyOut(b.address, buffer + first, count - first)
-  return true
 }
 
 @inline(never) func writeSlow(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
   if crossesHole(cpu, op, linear, count) { return false }
-  let vcpu = VCPU.of(cpu)
-  let first = firstPart(linear, count)
-  guard let a = vcpu.translateData(linear, .write, stack: isStack(op)) else { return false }
-  if first == count {
-    if a.readOnly {
-      guard vcpu.storeToPageTable(a, linear, bytes, count, probe: false) else {
-        vcpu.record(a, linear: linear, stack: false)
-        return false
+  return VCPU.with(cpu) { vcpu in
+    let first = firstPart(linear, count)
+    guard let a = vcpu.translateData(linear, .write, stack: isStack(op)) else { return false }
+    if first == count {
+      if a.readOnly {
+        guard vcpu.storeToPageTable(a, linear, bytes, count, probe: false) else {
+          vcpu.record(a, linear: linear, stack: false)
+          return false
+        }
+        return true
       }
+      vcpu.store(a.address, bytes, count, op)
       return true
     }
-    vcpu.store(a.address, bytes, count, op)
+    guard !a.readOnly else {
+      vcpu.record(a, linear: linear, stack: false)
+      return false
+    }
+    let second = advance(cpu, linear, first)
+    guard let b = vcpu.translateData(second, .write, stack: isStack(op)) else { return false }
+    guard !b.readOnly else {
+      vcpu.record(b, linear: second, stack: false)
+      return false
+    }
+    vcpu.store(a.address, bytes, first, op)
+    vcpu.store(b.address, bytes + first, count - first, op)
     return true
   }
-  guard !a.readOnly else {
-    vcpu.record(a, linear: linear, stack: false)
-    return false
-  }
-  let second = advance(cpu, linear, first)
-  guard let b = vcpu.translateData(second, .write, stack: isStack(op)) else { return false }
-  guard !b.readOnly else {
-    vcpu.record(b, linear: second, stack: false)
-    return false
-  }
-  vcpu.store(a.address, bytes, first, op)
-  vcpu.store(b.address, bytes + first, count - first, op)
-  return true
 }
 
 @inline(never) func readForWriteSlow(
   _ cpu: CPU, _ op: Operation, _ linear: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int
 ) -> Bool {
   if crossesHole(cpu, op, linear, count) { return false }
-  let vcpu = VCPU.of(cpu)
-  let first = firstPart(linear, count)
-  guard let a = vcpu.translateData(linear, .write, stack: isStack(op)) else { return false }
-  if a.readOnly {
-    guard first == count, vcpu.storeToPageTable(a, linear, buffer, count, probe: true) else {
-      vcpu.record(a, linear: linear, stack: false)
+  return VCPU.with(cpu) { vcpu in
+    let first = firstPart(linear, count)
+    guard let a = vcpu.translateData(linear, .write, stack: isStack(op)) else { return false }
+    if a.readOnly {
+      guard first == count, vcpu.storeToPageTable(a, linear, buffer, count, probe: true) else {
+        vcpu.record(a, linear: linear, stack: false)
+        return false
+      }
+    }
+    if first == count {
+      vcpu.copyOut(a.address, buffer, count)
+      return true
+    }
+    let second = advance(cpu, linear, first)
+    guard let b = vcpu.translateData(second, .write, stack: isStack(op)) else { return false }
+    guard !b.readOnly else {
+      vcpu.record(b, linear: second, stack: false)
       return false
     }
-  }
-  if first == count {
-    vcpu.copyOut(a.address, buffer, count)
+    vcpu.copyOut(a.address, buffer, first)
+    vcpu.copyOut(b.address, buffer + first, count - first)
     return true
   }
-  let second = advance(cpu, linear, first)
-  guard let b = vcpu.translateData(second, .write, stack: isStack(op)) else { return false }
-  guard !b.readOnly else {
-    vcpu.record(b, linear: second, stack: false)
-    return false
-  }
-  vcpu.copyOut(a.address, buffer, first)
-  vcpu.copyOut(b.address, buffer + first, count - first)
-  return true
 }
 
 extension VCPU {

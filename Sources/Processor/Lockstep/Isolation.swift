@@ -70,7 +70,7 @@ extension VCPU {
     cpu.pointee = saved.state
     cpu.pointee.tlb = translations
     selectTranslations()
-    pendingLink = 0
+    turn.pointee.pendingLink = 0
   }
 }
 

@@ -52,6 +52,52 @@ struct RoundTripTests {
     #expect(h.domain.exits.syscall == 11)
   }
 
+  /// System calls, page faults and hypercalls, served inside the processor's run: the same guest at every cycle as when each exit
+  /// is handled by the machine's loop.
+  @Test func servedInsideTheRun() throws {
+    // inc rbx; stack_switch(0xe02b, the stack's top); set_timer_op(0x100000); then as `handler`.
+    var handler: [UInt8] = [0x48, 0xFF, 0xC3, 0xB8, 3, 0, 0, 0, 0xBF, 0x2B, 0xE0, 0, 0, 0xBE, 0, 0x80, 0x41, 0, 0x0F, 5]
+    handler += [0xB8, 15, 0, 0, 0, 0xBF, 0, 0, 0x10, 0, 0x0F, 5]
+    handler += Self.handler.dropFirst(3)
+    // pop rcx; pop r11; add rsp, 8; add qword [rsp], 3; the iret frame.
+    let fault: [UInt8] = [0x59, 0x41, 0x5B, 0x48, 0x83, 0xC4, 8, 0x48, 0x83, 4, 0x24, 3] + Self.handler.dropFirst(6)
+    // syscall; inc r12; mov al, [r15]; jmp back
+    let user: [UInt8] = [0x0F, 5, 0x49, 0xFF, 0xC4, 0x41, 0x8A, 7, 0xEB, 0xF6]
+    var states: [[UInt64]] = []
+    for (served, translating) in [(false, false), (true, false), (false, true), (true, true)] {
+      let h = try EventsHarness()
+      for (bytes, address) in [
+        (Self.kernel, EventsHarness.code), (handler, EventsHarness.code + 0x800), (fault, EventsHarness.code + 0xC00), (user, 0x429000),
+      ] { _ = bytes.withUnsafeBytes { h.v.vcpu.writeGuest(address, from: $0) } }
+      h.v.syscallCallback = Callback(address: EventsHarness.code + 0x800, masksEvents: true)
+      var gate = TrapGate()
+      gate.address = EventsHarness.code + 0xC00
+      gate.masksEvents = true
+      h.v.traps[14] = gate
+      h.cpu.pointee.rip = EventsHarness.code
+      if translating { _ = h.v.vcpu.enableTranslator() }
+      if served { h.domain.serveExits(of: h.v) }
+      var state: [UInt64] = []
+      for deadline in stride(from: UInt64(97), to: 6000, by: 97) {
+        while h.v.vcpu.now < deadline && h.domain.ended == nil {
+          h.domain.deliverPendingUpcall(h.v)
+          let exit = h.v.vcpu.run(until: deadline)
+          if exit != .deadline { h.domain.handle(exit, h.v) }
+        }
+        withUnsafeBytes(of: h.cpu.pointee.gpr) { state += $0.bindMemory(to: UInt64.self) }
+        state += [h.cpu.pointee.rip, h.cpu.rflags, h.v.vcpu.now, h.v.kernelMode ? 1 : 0, h.v.cr2, h.domain.exits.syscall]
+        state += [h.domain.exits.exception, h.domain.exits.hypercall, UInt64(h.v.upcallMask), h.cpu.pointee.seg.5.base]
+      }
+      #expect(h.domain.ended == nil)
+      #expect(h.domain.exits.syscall > 50 && h.domain.exits.exception > 50)
+      states.append(state)
+      if served { h.domain.leaveExits(of: h.v) }
+    }
+    #expect(states[0] == states[1])
+    #expect(states[0] == states[2])
+    #expect(states[0] == states[3])
+  }
+
   /// The emulation of WRMSR that every kernel's first instructions need, reached from the processor itself.
   @Test func theFirstInstructionsOfAKernel() {
     let code: [UInt8] = [
