@@ -6,6 +6,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/auxv.h>
+#endif
 
 #define KERNEL(name) static void ph_##name(void *d, const void *a, const void *b, uint64_t imm, pv_vcpu *cpu)
 
@@ -214,6 +217,23 @@ uint32_t ph_vector_features(void) {
   }
   return found;
 }
+
+uint32_t ph_code_features(void) {
+  unsigned eax, ebx, ecx, edx, extended = 0, ignored;
+  uint32_t found = 0;
+  if (!__get_cpuid(0, &eax, &ebx, &ecx, &edx)) return 0;
+  int amd = ebx == 0x68747541 || ebx == 0x6f677948; // "Auth", "Hygo": microcode until Zen 3
+  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return 0;
+  unsigned family = (eax >> 8 & 15) + (eax >> 20 & 255);
+  __get_cpuid_count(7, 0, &ignored, &extended, &ignored, &ignored);
+  if (extended & 1u << 8 && !(amd && family < 0x19)) found |= PH_CODE_PEXT;
+#ifdef __linux__
+  // HWCAP2 bit 1: the system lets user code use the FSGSBASE instructions.
+  if (extended & 1u && getauxval(AT_HWCAP2) & 2) found |= PH_CODE_FSGSBASE;
+#endif
+  return found;
+}
 #else
 uint32_t ph_vector_features(void) { return 0; }
+uint32_t ph_code_features(void) { return 0; }
 #endif

@@ -128,13 +128,13 @@ extension VCPU {
   }
 
   /// Enters a translation into the current set.
-  @inline(__always) private func fill(_ linear: UInt64, _ walk: Walk) {
+  @inline(__always) private func fill(_ linear: UInt64, _ walk: Walk, _ access: Access) {
     guard walk.address < memory.byteCount else { return }
     let frame = Int(truncatingIfNeeded: walk.address >> 12)
     let host = UInt64(UInt(bitPattern: memory.base + frame &* 4096))
     translations.fillData(
       linear & ~4095, host: host, frame: UInt32(truncatingIfNeeded: frame), table: walk.table,
-      writable: walk.writableNow && memory.codeLines[frame] == 0)
+      writing: access == .write, writable: walk.writableNow && memory.codeLines[frame] == 0)
   }
 
   /// Translates one byte's address for a data access of the guest; nil after recording the fault.
@@ -145,7 +145,7 @@ extension VCPU {
       record(walk, linear: linear, stack: stack)
       return nil
     }
-    fill(linear, walk)
+    fill(linear, walk, access)
     return walk
   }
 

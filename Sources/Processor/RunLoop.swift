@@ -14,6 +14,7 @@ extension VCPU {
     cpu.pointee.dr.6 = 0xFFFF_0FF0
     cpu.pointee.dr.7 = 0x400
     cpu.pointee.xcr0 = 1
+    cpu.pointee.page_bits = SetAccess.pageBits
     blocks.frameBecameCode = { [unowned self] frame in translations.dropWriteTags(frame: frame) }
   }
 

@@ -51,7 +51,7 @@ final class TranslationSets {
   }
 
   private let memory: MachineMemory
-  private let sets: UnsafeMutablePointer<pv_tlb>
+  private let sets: UnsafeMutableRawPointer
   private let infos: UnsafeMutablePointer<Info>
   private let bits: UnsafeMutablePointer<UInt64>
   /// Per set and fetch slot: bit n says that jumps into its page may be in word n (modulo 64) of the jumps' bit map.
@@ -63,16 +63,14 @@ final class TranslationSets {
   /// Any address may be jumped to: the empty slot's is one that belongs in another slot.
   @inline(__always) private func emptyJump(_ slot: Int) -> pv_jump_entry { pv_jump_entry(rip: slot == 0 ? 1 : 0, code: missCode) }
 
-  /// Words of a set's bit map: data slots, fetch slots, jump slots.
+  /// Words of a set's bit map: slots to read, slots to write, fetch slots, jump slots.
   private static let dataWords = dataSlots / 64
   private static let fetchWords = fetchSlots / 64
   private static let jumpWords = jumpSlots / 64
-  private static let words = dataWords + fetchWords + jumpWords
+  private static let words = 2 * dataWords + fetchWords + jumpWords
 
   init(memory: MachineMemory) {
     self.memory = memory
-    let bytes = Self.count * MemoryLayout<pv_tlb>.stride
-    sets = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(to: pv_tlb.self, capacity: Self.count)
     infos = .allocate(capacity: Self.count)
     infos.initialize(repeating: Info(key: Self.unused, lastUse: 0), count: Self.count)
     bits = .allocate(capacity: Self.count * Self.words)
@@ -81,6 +79,10 @@ final class TranslationSets {
     jumpGroups.initialize(repeating: 0, count: Self.count * Self.fetchSlots)
     // Never touched for most frames, so it costs nothing for them.
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+    // Zeroes are an empty set, so what is never filled is never touched.
+    let space = mmap(nil, Self.count * Self.stride, PROT_READ | PROT_WRITE, flags, -1, 0)
+    guard let space, space != MAP_FAILED else { fatalError("no address space for the TLB") }
+    sets = space
     let map = mmap(nil, memory.frameCount * MemoryLayout<FrameUse>.stride, PROT_READ | PROT_WRITE, flags, -1, 0)
     guard let map, map != MAP_FAILED else { fatalError("no address space for the TLB's bookkeeping") }
     uses = map.bindMemory(to: FrameUse.self, capacity: memory.frameCount)
@@ -90,7 +92,7 @@ final class TranslationSets {
   }
 
   deinit {
-    UnsafeMutableRawPointer(sets).deallocate()
+    munmap(sets, Self.count * Self.stride)
     infos.deallocate()
     bits.deallocate()
     jumpGroups.deallocate()
@@ -99,42 +101,67 @@ final class TranslationSets {
   }
 
   private func initialise(_ set: Int) {
-    let data = Self.data(sets + set)
-    for slot in 0..<Self.dataSlots {
-      let tag = Self.emptyDataTag(slot)
-      data[slot] = pv_tlb_entry(read_tag: tag, write_tag: tag, addend: 0, table: 0, frame: 0)
-    }
-    let fetch = Self.fetch(sets + set)
+    for way in Way.all { way.tags(at(set))[0] = Self.emptyDataTag(0) }
+    let fetch = Self.fetch(at(set))
     for slot in 0..<Self.fetchSlots { fetch[slot] = pv_fetch_entry(tag: Self.emptyFetchTag(slot), table: 0, frame: 0) }
-    for slot in 0..<Self.jumpSlots { Self.jumps(sets + set)[slot] = emptyJump(slot) }
+    for slot in 0..<Self.jumpSlots { Self.jumps(at(set))[slot] = emptyJump(slot) }
   }
 
-  @inline(__always) static func data(_ set: UnsafeMutablePointer<pv_tlb>) -> UnsafeMutablePointer<pv_tlb_entry> {
-    UnsafeMutableRawPointer(set).assumingMemoryBound(to: pv_tlb_entry.self)
+  /// One of the two data tables.
+  struct Way {
+    let tag: Int
+    let addend: Int
+    let source: Int
+    /// Word in the set's bit map.
+    let word: Int
+    static let read = Way(tag: Int(PV_TLB_READ_TAG), addend: Int(PV_TLB_READ_ADDEND), source: Int(PV_TLB_READ_SOURCE), word: 0)
+    static let write = Way(
+      tag: Int(PV_TLB_WRITE_TAG), addend: Int(PV_TLB_WRITE_ADDEND), source: Int(PV_TLB_WRITE_SOURCE), word: TranslationSets.dataWords)
+    static let all = [read, write]
+    @inline(__always) func tags(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<UInt64> {
+      (set + tag).assumingMemoryBound(to: UInt64.self)
+    }
+    @inline(__always) func addends(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<UInt64> {
+      (set + addend).assumingMemoryBound(to: UInt64.self)
+    }
+    @inline(__always) func sources(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<pv_tlb_source> {
+      (set + source).assumingMemoryBound(to: pv_tlb_source.self)
+    }
   }
-  @inline(__always) static func fetch(_ set: UnsafeMutablePointer<pv_tlb>) -> UnsafeMutablePointer<pv_fetch_entry> {
-    (UnsafeMutableRawPointer(set) + fetchOffset).assumingMemoryBound(to: pv_fetch_entry.self)
+
+  static let stride = (Int(PV_TLB_BYTES) + 4095) & ~4095
+  @inline(__always) private func at(_ set: Int) -> UnsafeMutableRawPointer { sets + set &* Self.stride }
+
+  /// The frame that a set has for a page's data.
+  static func frame(of linear: UInt64, in set: UnsafeMutableRawPointer, writing: Bool) -> UInt32? {
+    let way = writing ? Way.write : Way.read
+    let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(dataSlots - 1))
+    return way.tags(set)[slot] == linear & ~4095 ? way.sources(set)[slot].frame : nil
   }
-  @inline(__always) static func jumps(_ set: UnsafeMutablePointer<pv_tlb>) -> UnsafeMutablePointer<pv_jump_entry> {
-    (UnsafeMutableRawPointer(set) + jumpOffset).assumingMemoryBound(to: pv_jump_entry.self)
+
+  @inline(__always) static func fetch(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<pv_fetch_entry> {
+    (set + Int(PV_TLB_FETCH)).assumingMemoryBound(to: pv_fetch_entry.self)
   }
-  @inline(__always) private static var fetchOffset: Int { MemoryLayout<pv_tlb>.offset(of: \.fetch)! }
-  @inline(__always) private static var jumpOffset: Int { MemoryLayout<pv_tlb>.offset(of: \.jump)! }
+  @inline(__always) static func jumps(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<pv_jump_entry> {
+    (set + Int(PV_TLB_JUMP)).assumingMemoryBound(to: pv_jump_entry.self)
+  }
 
   /// The tag of a slot that holds nothing: a page address that belongs in another slot.
-  @inline(__always) static func emptyDataTag(_ slot: Int) -> UInt64 { UInt64(slot ^ (dataSlots / 2)) << 12 }
+  @inline(__always) static func emptyDataTag(_ slot: Int) -> UInt64 { slot == 0 ? 4096 : 0 }
   @inline(__always) static func emptyFetchTag(_ slot: Int) -> UInt64 { UInt64(slot ^ (fetchSlots / 2)) << 12 }
   /// The slot of a jump's target.
   @inline(__always) static func jumpSlot(_ rip: UInt64) -> Int {
     Int(truncatingIfNeeded: (rip ^ (rip >> 9)) & UInt64(jumpSlots - 1))
   }
 
-  var current: UnsafeMutablePointer<pv_tlb> { sets + hot.pointee.current }
+  var current: UnsafeMutableRawPointer { at(hot.pointee.current) }
 
-  @inline(__always) private func dataBits(_ set: Int) -> UnsafeMutablePointer<UInt64> { bits + set * Self.words }
-  @inline(__always) private func fetchBits(_ set: Int) -> UnsafeMutablePointer<UInt64> { bits + (set * Self.words + Self.dataWords) }
+  @inline(__always) private func dataBits(_ set: Int, _ way: Way) -> UnsafeMutablePointer<UInt64> {
+    bits + (set &* Self.words &+ way.word)
+  }
+  @inline(__always) private func fetchBits(_ set: Int) -> UnsafeMutablePointer<UInt64> { bits + (set * Self.words + 2 * Self.dataWords) }
   @inline(__always) private func jumpBits(_ set: Int) -> UnsafeMutablePointer<UInt64> {
-    bits + (set * Self.words + Self.dataWords + Self.fetchWords)
+    bits + (set * Self.words + 2 * Self.dataWords + Self.fetchWords)
   }
   @inline(__always) private func groups(_ set: Int, _ page: UInt64) -> UnsafeMutablePointer<UInt64> {
     jumpGroups + (set * Self.fetchSlots + Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.fetchSlots - 1)))
@@ -157,22 +184,31 @@ final class TranslationSets {
 
   // MARK: Filling the current set
 
-  /// Enters a data translation. `frame` and `table` are frames of the machine.
-  @inline(__always) func fillData(_ page: UInt64, host: UInt64, frame: UInt32, table: UInt32, writable: Bool) {
+  /// Enters a data translation, to read or to write; the other too where its slot is free. `frame` and `table` are frames of the machine.
+  @inline(__always) func fillData(_ page: UInt64, host: UInt64, frame: UInt32, table: UInt32, writing: Bool, writable: Bool) {
     let h = hot
     let set = h.pointee.current
     let slot = Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.dataSlots - 1))
-    let entry = Self.data(sets + set) + slot
-    entry.pointee.read_tag = page
-    entry.pointee.write_tag = writable ? page : Self.emptyDataTag(slot)
-    entry.pointee.addend = host &- page
-    entry.pointee.table = table
-    entry.pointee.frame = frame
-    Self.mark(dataBits(set), slot)
     let bit = UInt16(1) << UInt16(set)
+    let base = at(set)
     uses[Int(table)].fed |= bit
-    if writable { uses[Int(frame)].written |= bit }
     h.pointee.counters.dataFills &+= 1
+    if !writing || Way.read.tags(base)[slot] == Self.emptyDataTag(slot) {
+      fill(.read, set, base, slot, page, host, frame, table)
+    }
+    if writable && (writing || Way.write.tags(base)[slot] == Self.emptyDataTag(slot)) {
+      fill(.write, set, base, slot, page, host, frame, table)
+      uses[Int(frame)].written |= bit
+    }
+  }
+
+  @inline(__always) private func fill(
+    _ way: Way, _ set: Int, _ base: UnsafeMutableRawPointer, _ slot: Int, _ page: UInt64, _ host: UInt64, _ frame: UInt32, _ table: UInt32
+  ) {
+    way.tags(base)[slot] = page
+    way.addends(base)[slot] = host &- page
+    way.sources(base)[slot] = pv_tlb_source(table: table, frame: frame)
+    Self.mark(dataBits(set, way), slot)
   }
 
   /// Enters the translation of a page of code. The page that had the slot loses its jumps.
@@ -180,7 +216,7 @@ final class TranslationSets {
     let h = hot
     let set = h.pointee.current
     let slot = Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.fetchSlots - 1))
-    let entry = Self.fetch(sets + set) + slot
+    let entry = Self.fetch(at(set)) + slot
     let old = entry.pointee.tag
     if old != Self.emptyFetchTag(slot) {
       h.pointee.counters.fetchEvictions &+= 1
@@ -196,7 +232,7 @@ final class TranslationSets {
   @inline(__always) func fillJump(_ rip: UInt64, _ code: UnsafeMutableRawPointer) {
     let set = hot.pointee.current
     let slot = Self.jumpSlot(rip)
-    Self.jumps(sets + set)[slot] = pv_jump_entry(rip: rip, code: code)
+    Self.jumps(at(set))[slot] = pv_jump_entry(rip: rip, code: code)
     Self.mark(jumpBits(set), slot)
     groups(set, rip).pointee |= 1 << UInt64((slot >> 6) & 63)
   }
@@ -205,7 +241,7 @@ final class TranslationSets {
 
   /// Makes the set of an address space current. One that has none yet gets the upper half of the one before, where both have
   /// the same top-level entries for it.
-  @inline(__always) func select(_ key: UInt64) -> UnsafeMutablePointer<pv_tlb> {
+  @inline(__always) func select(_ key: UInt64) -> UnsafeMutableRawPointer {
     let h = hot
     let previous = h.pointee.previous
     guard infos[previous].key == key else { return selectSlowly(key) }
@@ -213,10 +249,10 @@ final class TranslationSets {
     infos[previous].lastUse = h.pointee.clock
     h.pointee.previous = h.pointee.current
     h.pointee.current = previous
-    return sets + previous
+    return at(previous)
   }
 
-  @inline(never) private func selectSlowly(_ key: UInt64) -> UnsafeMutablePointer<pv_tlb> {
+  @inline(never) private func selectSlowly(_ key: UInt64) -> UnsafeMutableRawPointer {
     let h = hot
     h.pointee.clock &+= 1
     h.pointee.counters.selects &+= 1
@@ -245,7 +281,7 @@ final class TranslationSets {
     infos[chosen].lastUse = h.pointee.clock
     if chosen != before { h.pointee.previous = before }
     h.pointee.current = chosen
-    return sets + chosen
+    return at(chosen)
   }
 
   /// Copies the translations of the upper half, if both top-level tables have the same entries for it, and the same privilege:
@@ -257,17 +293,23 @@ final class TranslationSets {
     guard memory.contains(a, 2048), memory.contains(b, 2048), memcmp(memory.base + Int(a), memory.base + Int(b), 2048) == 0 else { return }
     hot.pointee.counters.inherited &+= 1
     let bit = UInt16(1) << UInt16(set)
-    let (oldData, newData) = (Self.data(sets + source), Self.data(sets + set))
-    let (oldFetch, newFetch) = (Self.fetch(sets + source), Self.fetch(sets + set))
-    let (oldJumps, newJumps) = (Self.jumps(sets + source), Self.jumps(sets + set))
-    let (newDataBits, newFetchBits, newJumpBits) = (dataBits(set), fetchBits(set), jumpBits(set))
-    Self.forEach(dataBits(source), Self.dataWords) { slot in
-      let entry = oldData[slot]
-      guard entry.read_tag >> 63 != 0 else { return }
-      newData[slot] = entry
-      Self.mark(newDataBits, slot)
-      uses[Int(entry.table)].fed |= bit
-      if entry.write_tag == entry.read_tag { uses[Int(entry.frame)].written |= bit }
+    let (oldFetch, newFetch) = (Self.fetch(at(source)), Self.fetch(at(set)))
+    let (oldJumps, newJumps) = (Self.jumps(at(source)), Self.jumps(at(set)))
+    let (newFetchBits, newJumpBits) = (fetchBits(set), jumpBits(set))
+    for way in [Way.read, Way.write] {
+      let (old, new) = (at(source), at(set))
+      let map = dataBits(set, way)
+      Self.forEach(dataBits(source, way), Self.dataWords) { slot in
+        let tag = way.tags(old)[slot]
+        guard tag >> 63 != 0 else { return }
+        way.tags(new)[slot] = tag
+        way.addends(new)[slot] = way.addends(old)[slot]
+        let fed = way.sources(old)[slot]
+        way.sources(new)[slot] = fed
+        Self.mark(map, slot)
+        uses[Int(fed.table)].fed |= bit
+        if way.word != 0 { uses[Int(fed.frame)].written |= bit }
+      }
     }
     Self.forEach(fetchBits(source), Self.fetchWords) { slot in
       let entry = oldFetch[slot]
@@ -289,13 +331,15 @@ final class TranslationSets {
   /// Empties a set.
   private func empty(_ set: Int) {
     let keep = ~(UInt16(1) << UInt16(set))
-    let (data, fetch) = (Self.data(sets + set), Self.fetch(sets + set))
-    Self.forEach(dataBits(set), Self.dataWords) { slot in
-      let tag = Self.emptyDataTag(slot)
-      uses[Int(data[slot].table)].fed &= keep
-      uses[Int(data[slot].frame)].written &= keep
-      data[slot].read_tag = tag
-      data[slot].write_tag = tag
+    let fetch = Self.fetch(at(set))
+    for way in [Way.read, Way.write] {
+      let base = at(set)
+      Self.forEach(dataBits(set, way), Self.dataWords) { slot in
+        let fed = way.sources(base)[slot]
+        uses[Int(fed.table)].fed &= keep
+        uses[Int(fed.frame)].written &= keep
+        way.tags(base)[slot] = Self.emptyDataTag(slot)
+      }
     }
     Self.forEach(fetchBits(set), Self.fetchWords) { slot in
       uses[Int(fetch[slot].table)].fed &= keep
@@ -303,8 +347,8 @@ final class TranslationSets {
       fetch[slot].tag = Self.emptyFetchTag(slot)
     }
     clearJumps(set)
-    let map = dataBits(set)
-    for word in 0..<Self.dataWords + Self.fetchWords { map[word] = 0 }
+    let map = dataBits(set, .read)
+    for word in 0..<2 * Self.dataWords + Self.fetchWords { map[word] = 0 }
   }
 
   /// Drops every translation of every set.
@@ -333,16 +377,15 @@ final class TranslationSets {
     while left != 0 {
       let set = left.trailingZeroBitCount
       left &= left &- 1
-      let data = Self.data(sets + set)
+      let base = at(set)
       var slot = index & (Self.dataSlots - 1)
+      let (reads, writes) = (Way.read.sources(base), Way.write.sources(base))
       while slot < Self.dataSlots {
-        if data[slot].table == table {
-          data[slot].read_tag = Self.emptyDataTag(slot)
-          data[slot].write_tag = Self.emptyDataTag(slot)
-        }
+        if reads[slot].table == table { Way.read.tags(base)[slot] = Self.emptyDataTag(slot) }
+        if writes[slot].table == table { Way.write.tags(base)[slot] = Self.emptyDataTag(slot) }
         slot += 512
       }
-      let fetch = Self.fetch(sets + set)
+      let fetch = Self.fetch(base)
       slot = index & (Self.fetchSlots - 1)
       while slot < Self.fetchSlots {
         if fetch[slot].table == table && fetch[slot].tag != Self.emptyFetchTag(slot) { dropFetch(set, slot) }
@@ -360,13 +403,13 @@ final class TranslationSets {
     while left != 0 {
       let set = left.trailingZeroBitCount
       left &= left &- 1
-      let data = Self.data(sets + set)
-      Self.forEach(dataBits(set), Self.dataWords) { slot in
-        guard data[slot].table == table else { return }
-        data[slot].read_tag = Self.emptyDataTag(slot)
-        data[slot].write_tag = Self.emptyDataTag(slot)
+      let base = at(set)
+      for way in [Way.read, Way.write] {
+        Self.forEach(dataBits(set, way), Self.dataWords) { slot in
+          if way.sources(base)[slot].table == table { way.tags(base)[slot] = Self.emptyDataTag(slot) }
+        }
       }
-      let fetch = Self.fetch(sets + set)
+      let fetch = Self.fetch(at(set))
       Self.forEach(fetchBits(set), Self.fetchWords) { slot in
         if fetch[slot].table == table { dropFetch(set, slot) }
       }
@@ -374,7 +417,7 @@ final class TranslationSets {
   }
 
   private func dropFetch(_ set: Int, _ slot: Int) {
-    let entry = Self.fetch(sets + set) + slot
+    let entry = Self.fetch(at(set)) + slot
     dropJumps(set, page: entry.pointee.tag)
     entry.pointee.tag = Self.emptyFetchTag(slot)
     Self.unmark(fetchBits(set), slot)
@@ -384,7 +427,7 @@ final class TranslationSets {
   private func dropJumps(_ set: Int, page: UInt64) {
     let group = groups(set, page)
     guard group.pointee != 0 else { return }
-    let jumps = Self.jumps(sets + set)
+    let jumps = Self.jumps(at(set))
     let map = jumpBits(set)
     Self.forEach(group, 1) { first in
       var word = first
@@ -403,7 +446,7 @@ final class TranslationSets {
 
   /// Forgets where computed jumps of a set lead.
   private func clearJumps(_ set: Int) {
-    let jumps = Self.jumps(sets + set)
+    let jumps = Self.jumps(at(set))
     let map = jumpBits(set)
     Self.forEach(map, Self.jumpWords) { slot in jumps[slot] = emptyJump(slot) }
     for word in 0..<Self.jumpWords { map[word] = 0 }
@@ -418,7 +461,7 @@ final class TranslationSets {
   /// Forgets the jumps into a frame, whose translated code went away.
   func dropJumps(frame: UInt32) {
     for set in 0..<Self.count {
-      let fetch = Self.fetch(sets + set)
+      let fetch = Self.fetch(at(set))
       Self.forEach(fetchBits(set), Self.fetchWords) { slot in
         if fetch[slot].frame == frame { dropJumps(set, page: fetch[slot].tag) }
       }
@@ -429,7 +472,7 @@ final class TranslationSets {
   func setMissCode(_ code: UnsafeMutableRawPointer) {
     missCode = code
     for set in 0..<Self.count {
-      for slot in 0..<Self.jumpSlots { Self.jumps(sets + set)[slot] = emptyJump(slot) }
+      for slot in 0..<Self.jumpSlots { Self.jumps(at(set))[slot] = emptyJump(slot) }
       for word in 0..<Self.jumpWords { jumpBits(set)[word] = 0 }
     }
   }
@@ -442,9 +485,9 @@ final class TranslationSets {
     while left != 0 {
       let set = left.trailingZeroBitCount
       left &= left &- 1
-      let data = Self.data(sets + set)
-      Self.forEach(dataBits(set), Self.dataWords) { slot in
-        if data[slot].frame == frame { data[slot].write_tag = Self.emptyDataTag(slot) }
+      let base = at(set)
+      Self.forEach(dataBits(set, .write), Self.dataWords) { slot in
+        if Way.write.sources(base)[slot].frame == frame { Way.write.tags(base)[slot] = Self.emptyDataTag(slot) }
       }
     }
   }

@@ -58,18 +58,12 @@ extension VCPU {
 
   /// Host address of `count` bytes of the guest's, if the TLB has them in one page; else nil, which says nothing. Use at once.
   @inline(__always) public func readableNow(_ linear: UInt64, _ count: Int) -> UnsafeRawPointer? {
-    let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(TranslationSets.dataSlots - 1))
-    let entry = TranslationSets.data(cpu.pointee.tlb) + slot
-    guard linear &- entry.pointee.read_tag <= UInt64(4096 &- count) else { return nil }
-    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))
+    pv_readable(cpu, linear, UInt64(truncatingIfNeeded: count)).map { UnsafeRawPointer($0) }
   }
 
   /// As `readableNow`, for writing: such a page holds no code.
   @inline(__always) public func writableNow(_ linear: UInt64, _ count: Int) -> UnsafeMutableRawPointer? {
-    let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(TranslationSets.dataSlots - 1))
-    let entry = TranslationSets.data(cpu.pointee.tlb) + slot
-    guard linear &- entry.pointee.write_tag <= UInt64(4096 &- count) else { return nil }
-    return UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))
+    pv_writable(cpu, linear, UInt64(truncatingIfNeeded: count))
   }
 
   /// What a supervisor access wants, for `translate`.
@@ -77,11 +71,8 @@ extension VCPU {
 
   /// Machine address of a linear address under the current page tables, with supervisor rights; nil if it would fault.
   public func translate(_ linear: UInt64, _ access: GuestAccess) -> UInt64? {
-    let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(TranslationSets.dataSlots - 1))
-    let entry = TranslationSets.data(cpu.pointee.tlb) + slot
-    let page = linear & ~4095
-    if access == .read && entry.pointee.read_tag == page || access == .write && entry.pointee.write_tag == page {
-      return UInt64(entry.pointee.frame) << 12 | linear & 4095
+    if access != .execute, let frame = TranslationSets.frame(of: linear, in: cpu.pointee.tlb, writing: access == .write) {
+      return UInt64(frame) << 12 | linear & 4095
     }
     let walked = walk(linear, access == .read ? .read : access == .write ? .write : .fetch, user: false)
     return walked.errorCode == nil && !walked.nonCanonical ? walked.address : nil

@@ -8,16 +8,15 @@ import X86
 final class VectorGuest {
   let cpu: CPU
   let page: UnsafeMutableRawPointer
-  private let tlb: UnsafeMutablePointer<pv_tlb>
+  private let tlb: UnsafeMutableRawPointer
   private let operations: UnsafeMutablePointer<pv_op>
 
   init() {
     let raw = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<pv_vcpu>.size, alignment: 64)
     raw.initializeMemory(as: UInt8.self, repeating: 0, count: MemoryLayout<pv_vcpu>.size)
     cpu = raw.bindMemory(to: pv_vcpu.self, capacity: 1)
-    let sets = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<pv_tlb>.size, alignment: 64)
-    sets.initializeMemory(as: UInt64.self, repeating: 1, count: MemoryLayout<pv_tlb>.size / 8)
-    tlb = sets.bindMemory(to: pv_tlb.self, capacity: 1)
+    tlb = UnsafeMutableRawPointer.allocate(byteCount: Int(PV_TLB_BYTES), alignment: 64)
+    tlb.initializeMemory(as: UInt64.self, repeating: 1, count: Int(PV_TLB_BYTES) / 8)
     cpu.pointee.tlb = tlb
     cpu.pointee.cr0 = 0x8000_0033
     cpu.pointee.cr4 = 0x40620
@@ -27,9 +26,11 @@ final class VectorGuest {
     page = .allocate(byteCount: 4096, alignment: 4096)
     page.initializeMemory(as: UInt8.self, repeating: 0, count: 4096)
     let linear = UInt64(UInt(bitPattern: page))
-    let entries = UnsafeMutableRawPointer(tlb).assumingMemoryBound(to: pv_tlb_entry.self)
     let index = Int((linear >> 12) & UInt64(PV_TLB_SIZE - 1))
-    entries[index] = pv_tlb_entry(read_tag: linear, write_tag: linear, addend: 0, table: 0, frame: 0)
+    for way in TranslationSets.Way.all {
+      way.tags(tlb)[index] = linear
+      way.addends(tlb)[index] = 0
+    }
     operations = .allocate(capacity: 2)
     operations[0] = pv_op.blank
     operations[1] = pv_op.blank
@@ -38,7 +39,7 @@ final class VectorGuest {
 
   deinit {
     UnsafeMutableRawPointer(cpu).deallocate()
-    UnsafeMutableRawPointer(tlb).deallocate()
+    tlb.deallocate()
     page.deallocate()
     operations.deallocate()
   }

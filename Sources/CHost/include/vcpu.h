@@ -1,7 +1,7 @@
 // The virtual CPU's register file, its software TLB and a decoded operation, as plain memory.
 //
 // These are C so that their layout is fixed: handlers name registers by byte offset into `pv_vcpu`, a handler's type
-// names itself, and the translator addresses the same fields from host code. Nothing here has behaviour.
+// names itself, and the translator addresses the same fields from host code. All that these have of behaviour is the TLB's look-up.
 #ifndef PARAVANE_VCPU_H
 #define PARAVANE_VCPU_H
 
@@ -72,14 +72,11 @@ struct pv_block {
   void *_Nullable code;  // host code of it, if it is translated
 };
 
-/// Data TLB entry. An invalid tag is 1, which no page-aligned comparison matches.
-typedef struct pv_tlb_entry {
-  uint64_t read_tag;   // linear page address that may be read
-  uint64_t write_tag;  // ... that may be written without looking
-  uint64_t addend;     // host address = linear address + addend
-  uint32_t table;      // frame of the page table whose entry was used
-  uint32_t frame;      // machine frame
-} pv_tlb_entry;
+/// What fed a data translation.
+typedef struct pv_tlb_source {
+  uint32_t table; // frame of the page table whose entry was used
+  uint32_t frame; // machine frame
+} pv_tlb_source;
 
 typedef struct pv_fetch_entry {
   uint64_t tag;
@@ -93,10 +90,18 @@ typedef struct pv_jump_entry {
   void *_Nullable code;
 } pv_jump_entry;
 
-enum { PV_TLB_SIZE = 1024, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 4096 };
+enum { PV_TLB_SIZE = 16384, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 4096 };
 
+/// One set of translations. Two direct-mapped tables for data, of pages that may be read and that may be written without looking: a
+/// copy's two sides never share a slot. A tag is a linear page address, an addend host address minus linear address. Zeroed memory is
+/// an empty set, but for slot 0's tags, which must not be 0.
 typedef struct pv_tlb {
-  pv_tlb_entry data[PV_TLB_SIZE];
+  uint64_t read_tag[PV_TLB_SIZE];
+  uint64_t read_addend[PV_TLB_SIZE];
+  uint64_t write_tag[PV_TLB_SIZE];
+  uint64_t write_addend[PV_TLB_SIZE];
+  pv_tlb_source read_source[PV_TLB_SIZE];
+  pv_tlb_source write_source[PV_TLB_SIZE];
   pv_fetch_entry fetch[PV_FETCH_SIZE];
   pv_jump_entry jump[PV_JUMP_SIZE];
 } pv_tlb;
@@ -143,7 +148,7 @@ struct pv_vcpu {
   uint64_t rflags;       // every bit but CF PF AF ZF SF OF, which are 0 here
   int64_t budget;        // cycles left until `deadline`
   uint64_t deadline;     // cycle
-  pv_tlb *tlb;           // the set of the current address space and privilege
+  void *tlb;             // the pv_tlb of the current address space and privilege
   pv_block *_Nullable block;
   pv_block *_Nullable *_Nonnull block_table; // heads of the hash buckets of decoded blocks
   uint64_t block_mask;
@@ -161,6 +166,8 @@ struct pv_vcpu {
   uint32_t link_slot;    // offset in the code buffer of the jump that wants linking, 0 none
   uint64_t flags_image;  // RFLAGS for translated code to pick up
   uint64_t native_scratch;
+  uint64_t native_set;   // the set that the host's GS base points at
+  uint64_t page_bits;    // the bits of a linear address that choose a data slot
   uint32_t native_enabled; // blocks leave to the run loop instead of chaining
   uint32_t native_site_end; // operations of the running fallback, 0 outside one
   uint32_t exit;         // PV_EXIT_*
@@ -209,6 +216,30 @@ enum {
   PV_AT_YMM = offsetof(struct pv_vcpu, ymm),
   PV_AT_SCRATCH = offsetof(struct pv_vcpu, scratch),
 };
+
+enum {
+  PV_TLB_READ_TAG = offsetof(struct pv_tlb, read_tag),
+  PV_TLB_READ_ADDEND = offsetof(struct pv_tlb, read_addend),
+  PV_TLB_WRITE_TAG = offsetof(struct pv_tlb, write_tag),
+  PV_TLB_WRITE_ADDEND = offsetof(struct pv_tlb, write_addend),
+  PV_TLB_READ_SOURCE = offsetof(struct pv_tlb, read_source),
+  PV_TLB_WRITE_SOURCE = offsetof(struct pv_tlb, write_source),
+  PV_TLB_FETCH = offsetof(struct pv_tlb, fetch),
+  PV_TLB_JUMP = offsetof(struct pv_tlb, jump),
+  PV_TLB_BYTES = sizeof(struct pv_tlb),
+};
+
+/// Host address of `count` bytes of the guest's that the current set has in one page, to read or to write without looking; else null.
+static inline void *_Nullable pv_readable(const pv_vcpu *cpu, uint64_t linear, uint64_t count) {
+  const pv_tlb *t = cpu->tlb;
+  uint64_t slot = linear >> 12 & (PV_TLB_SIZE - 1);
+  return linear - t->read_tag[slot] <= 4096 - count ? (void *)(uintptr_t)(linear + t->read_addend[slot]) : NULL;
+}
+static inline void *_Nullable pv_writable(const pv_vcpu *cpu, uint64_t linear, uint64_t count) {
+  const pv_tlb *t = cpu->tlb;
+  uint64_t slot = linear >> 12 & (PV_TLB_SIZE - 1);
+  return linear - t->write_tag[slot] <= 4096 - count ? (void *)(uintptr_t)(linear + t->write_addend[slot]) : NULL;
+}
 
 #pragma clang assume_nonnull end
 #endif

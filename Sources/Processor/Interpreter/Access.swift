@@ -56,12 +56,8 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 
 /// Reads a `T` of guest memory at a linear address.
 @inline(__always) func read<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _: T.Type) -> T? {
-  let entry =
-    UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
-  if linear &- entry.pointee.read_tag <= UInt64(4096 - MemoryLayout<T>.size) {
-    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped.loadUnaligned(
-      as: T.self)
+  if let host = pv_readable(cpu, linear, UInt64(MemoryLayout<T>.size)) {
+    return host.loadUnaligned(as: T.self)
   }
   return readMissed(cpu, op, linear, T.self)
 }
@@ -86,12 +82,8 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 
 /// Writes a `T` of guest memory at a linear address. Nothing is written if any byte of it faults.
 @inline(__always) func write<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ value: T) -> Bool {
-  let entry =
-    UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
-  if linear &- entry.pointee.write_tag <= UInt64(4096 - MemoryLayout<T>.size) {
-    UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped.storeBytes(
-      of: value, as: T.self)
+  if let host = pv_writable(cpu, linear, UInt64(MemoryLayout<T>.size)) {
+    host.storeBytes(of: value, as: T.self)
     return true
   }
   return writeMissed(cpu, op, linear, value)
@@ -100,12 +92,8 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 /// Reads a `T` that the same instruction will write (read-modify-write): faults as a write does. The `write` that follows
 /// at the same address then cannot fail, except where a page-table page refuses the value: check it too.
 @inline(__always) func readForWrite<T: FixedWidthInteger>(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _: T.Type) -> T? {
-  let entry =
-    UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
-  if linear &- entry.pointee.write_tag <= UInt64(4096 - MemoryLayout<T>.size) {
-    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped.loadUnaligned(
-      as: T.self)
+  if let host = pv_writable(cpu, linear, UInt64(MemoryLayout<T>.size)) {
+    return host.loadUnaligned(as: T.self)
   }
   return readForWriteMissed(cpu, op, linear, T.self)
 }
@@ -114,23 +102,16 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
 @inline(__always) func readBytes(
   _ cpu: CPU, _ op: Operation, _ linear: UInt64, _ count: Int, _ buffer: UnsafeMutableRawPointer
 ) -> UnsafeRawPointer? {
-  let entry =
-    UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
-  if linear &- entry.pointee.read_tag <= UInt64(4096 &- count) {
-    return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped
+  if let host = pv_readable(cpu, linear, UInt64(truncatingIfNeeded: count)) {
+    return UnsafeRawPointer(host)
   }
   return readSlow(cpu, op, linear, buffer, count) ? UnsafeRawPointer(buffer) : nil
 }
 
 /// Writes `count` bytes (at most 4096). Nothing is written if any byte of it faults.
 @inline(__always) func writeBytes(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
-  let entry =
-    UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
-  if linear &- entry.pointee.write_tag <= UInt64(4096 &- count) {
-    UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped.copyMemory(
-      from: bytes, byteCount: count)
+  if let host = pv_writable(cpu, linear, UInt64(truncatingIfNeeded: count)) {
+    host.copyMemory(from: bytes, byteCount: count)
     return true
   }
   return writeSlow(cpu, op, linear, bytes, count)

@@ -41,4 +41,10 @@ final class CodeBuffer {
   func patch(_ slot: Int, to target: Int) {
     UnsafeMutableRawPointer(writable).storeBytes(of: Int32(truncatingIfNeeded: target - slot - 4), toByteOffset: slot, as: Int32.self)
   }
+
+  /// Replaces the 64-bit immediate at an offset.
+  func patch64(_ offset: Int, _ value: UInt64) {
+    guard offset >= 0, offset + 8 <= size else { return }
+    UnsafeMutableRawPointer(writable).storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
+  }
 }

@@ -19,8 +19,70 @@ enum At {
   static let flagsImage = MemoryLayout<pv_vcpu>.offset(of: \.flags_image)!
   static let scratch = MemoryLayout<pv_vcpu>.offset(of: \.native_scratch)!
   static let exit = MemoryLayout<pv_vcpu>.offset(of: \.exit)!
-  static let jump = MemoryLayout<pv_tlb>.offset(of: \.jump)!
+  static let jump = Int(PV_TLB_JUMP)
+  static let nativeSet = MemoryLayout<pv_vcpu>.offset(of: \.native_set)!
+  static let pageBits = MemoryLayout<pv_vcpu>.offset(of: \.page_bits)!
   static func guest(_ register: Int) -> Int { register * 8 }
+}
+
+/// How translated code reaches the current TLB set: by the host's GS base, or, where user code may not load that, by adding the set's
+/// address to the offset.
+enum SetAccess {
+  static let hasGS = ph_code_features() & UInt32(PH_CODE_FSGSBASE) != 0
+  static let hasPEXT = ph_code_features() & UInt32(PH_CODE_PEXT) != 0
+  /// `pv_vcpu.page_bits`
+  static let pageBits = UInt64(PV_TLB_SIZE - 1) << 12
+}
+
+extension CodeBuffer {
+  /// op reg, [set + b + displacement], after `addSet`.
+  func onSet(_ op: Int, _ reg: Int, _ displacement: Int, size: Int) {
+    if SetAccess.hasGS { byte(0x65) }
+    rm(op, reg, base: Host.b, displacement: displacement, size: size)
+  }
+
+  /// Makes `b` an offset that `onSet` takes. May change flags.
+  func addSet() {
+    if !SetAccess.hasGS { rs(0x03, Host.b, At.tlb, size: 8) }
+  }
+
+  /// op reg, [set + b * 8 + displacement]; `b` has been through `addSet`, and is then no index but an address.
+  func onSlot(_ op: Int, _ reg: Int, _ displacement: Int) {
+    if SetAccess.hasGS {
+      byte(0x65)
+      rmNoBase(op, reg, index: Host.b, scale: 3, displacement: displacement, size: 8)
+    } else {
+      rm(op, reg, base: Host.b, displacement: displacement, size: 8)
+    }
+  }
+
+  /// The data slot of the linear address in `a`, for `onSlot`, into `b`.
+  func dataSlot() {
+    if SetAccess.hasPEXT {
+      // pext b, a, [page_bits]
+      for value in [0xC4, 0x62, 0x8A, 0xF5, 0xBC, 0x24] { byte(value) }
+      int32(At.pageBits)
+      if !SetAccess.hasGS { shiftImmediate(4, Host.b, 3, size: 8) }
+    } else {
+      rr(0x8B, Host.b, Host.a, size: 8)
+      shiftImmediate(5, Host.b, SetAccess.hasGS ? 12 : 9, size: 8)
+      groupImmediate(4, Host.b, SetAccess.hasGS ? Int(PV_TLB_SIZE) - 1 : (Int(PV_TLB_SIZE) - 1) << 3, size: 4)
+    }
+    addSet()
+  }
+
+  /// Looks the linear address in `a` up among the translated jump targets: then the code is at `onSet(…, At.jump + 8)`. Returns the jump of
+  /// a miss.
+  func lookUpJump() -> Int {
+    rr(0x8B, Host.b, Host.a, size: 8)
+    shiftImmediate(5, Host.b, 9, size: 8)
+    rr(0x33, Host.b, Host.a, size: 4)
+    groupImmediate(4, Host.b, Int(PV_JUMP_SIZE) - 1, size: 4)
+    shiftImmediate(4, Host.b, 4, size: 8)
+    addSet()
+    onSet(0x3B, Host.a, At.jump, size: 8)
+    return jump(condition: 5)
+  }
 }
 
 /// One or more operations that the interpreter runs for translated code: copies, so that nothing else is behind them.
@@ -129,6 +191,20 @@ struct NativeRuntime {
       code.patch(done, to: code.position)
     }
 
+    /// Points the host's GS base at the current set.
+    func useSet(_ extra: Int, always: Bool) {
+      guard SetAccess.hasGS else { return }
+      code.load(Host.a, At.tlb + extra)
+      var same: Int?
+      if !always {
+        code.rs(0x3B, Host.a, At.nativeSet + extra, size: 8)
+        same = code.jump(condition: 4)
+      }
+      for byte in [0xF3, 0x49, 0x0F, 0xAE, 0xDE] { code.byte(byte) }  // wrgsbase r14
+      code.store(Host.a, At.nativeSet + extra)
+      if let same { code.patch(same, to: code.position) }
+    }
+
     // enter: push rbp, rbx, r12…r15; the state becomes the stack.
     code.byte(0x55)
     code.byte(0x53)
@@ -138,6 +214,7 @@ struct NativeRuntime {
     }
     code.rm(0x89, 4, base: 7, displacement: At.hostStack, size: 8)
     code.rr(0x89, 7, 4, size: 8)
+    useSet(0, always: true)
     code.rr(0x89, 6, Host.a, size: 8)
     reload(0)
     code.byte(0x41)
@@ -154,20 +231,11 @@ struct NativeRuntime {
     code.storeImmediate32(0, At.linkSlot)
     code.jump(to: exitAt)
 
-    // dispatch: a jump-cache look-up by (rip ^ rip >> 9) & 511.
     dispatch = code.position
-    code.rr(0x8B, Host.b, Host.a, size: 8)
-    code.shiftImmediate(5, Host.b, 9, size: 8)
-    code.rr(0x33, Host.b, Host.a, size: 4)
-    code.groupImmediate(4, Host.b, Int(PV_JUMP_SIZE) - 1, size: 4)
-    code.shiftImmediate(4, Host.b, 4, size: 8)
-    code.rs(0x03, Host.b, At.tlb, size: 8)
-    code.rm(0x3B, Host.a, base: Host.b, displacement: At.jump, size: 8)
-    let missed = code.jump(condition: 5)
+    let missed = code.lookUpJump()
     code.groupImmediate(4, Host.a, -4096, size: 8)
     code.store(Host.a, At.pageRIP)
-    // jmp [b + jump + 8]
-    code.rm(0xFF, 4, base: Host.b, displacement: At.jump + 8, size: 4)
+    code.onSet(0xFF, 4, At.jump + 8, size: 4)
     code.patch(missed, to: miss)
 
     // fallback: called, so the state is 8 bytes above the stack pointer.
@@ -176,6 +244,7 @@ struct NativeRuntime {
     spill(8)
     code.rm(0x8D, 7, base: 4, displacement: 8, size: 8)
     code.rr(0x89, Host.a, 6, size: 8)
+    code.rm(0x8B, 2, base: 4, size: 8)
     code.groupImmediate(5, 4, 8, size: 8)
     code.immediate(0, UInt64(UInt(bitPattern: unsafeBitCast(runFallback, to: UnsafeRawPointer.self))))
     code.byte(0xFF)
@@ -183,6 +252,7 @@ struct NativeRuntime {
     code.groupImmediate(0, 4, 8, size: 8)
     code.rr(0x85, 0, 0, size: 8)
     let leaves = code.jump(condition: 5)
+    useSet(8, always: false)
     reload(8)
     code.byte(0xC3)
     code.patch(leaves, to: code.position)
@@ -227,10 +297,40 @@ struct NativeRuntime {
 /// Ends a run of fallback operations: hands itself back.
 let returnToTranslation: pv_handler = { _, op in op }
 
-/// Runs a site's operations in the interpreter. 0: all done, translated code goes on. 1: the run loop goes on.
-private let runFallback: @convention(c) (CPU, UnsafeMutableRawPointer) -> Int = { cpu, raw in
-  let site = raw.assumingMemoryBound(to: FallbackSite.self)
+/// A site that is made when it is first needed: most accesses never miss. Translated code has it in the place of the site's address.
+struct LazySite {
+  /// Bit 63 set, bit 62 wants flags, bits 61:48 the operation's number, below the block's address.
+  var bits: UInt64
+
+  init(block: UnsafeMutablePointer<pv_block>, index: Int, wantsFlags: Bool) {
+    bits = 1 << 63 | (wantsFlags ? 1 << 62 : 0) | UInt64(index & 0x3FFF) << 48 | UInt64(UInt(bitPattern: block)) & 0xFFFF_FFFF_FFFF
+  }
+  init(bits: UInt64) { self.bits = bits }
+  var block: UnsafeMutablePointer<pv_block>? { UnsafeMutablePointer(bitPattern: UInt(truncatingIfNeeded: bits & 0xFFFF_FFFF_FFFF)) }
+  var index: Int { Int(truncatingIfNeeded: bits >> 48 & 0x3FFF) }
+  var wantsFlags: Bool { bits >> 62 & 1 != 0 }
+}
+
+/// Runs a site's operations in the interpreter. 0: all done, translated code goes on. 1: the run loop goes on. `from` is where the call
+/// came from.
+private let runFallback: @convention(c) (CPU, UInt64, UnsafeRawPointer) -> Int = { cpu, bits, from in
   cpu.settleFlags()
+  var raw = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: bits))
+  if bits >> 63 != 0 {
+    let lazy = LazySite(bits: bits)
+    let owner = cpu.pointee.owner.map { Unmanaged<VCPU>.fromOpaque($0).takeUnretainedValue() }
+    raw = owner?.translator?.makeSite(lazy, from: from)
+    if raw == nil, let block = lazy.block {
+      // No room: leave before the instruction; everything is forgotten before anything runs again.
+      cpu.pointee.budget &+= Int64(block.pointee.count) &- Int64(lazy.index)
+      cpu.pointee.rip = (cpu.pointee.page_rip | block.pointee.key & 4095) &+ UInt64(block.pointee.ops[lazy.index].offset)
+      cpu.pointee.exit = UInt32(PV_EXIT_NONE)
+      cpu.pointee.link_slot = 0
+      return 1
+    }
+  }
+  guard let raw else { return 1 }
+  let site = raw.assumingMemoryBound(to: FallbackSite.self)
   site.pointee.hits &+= 1
   let block = site.pointee.block
   let operations = site.pointee.operations

@@ -65,24 +65,12 @@ extension pv_op {
 
 /// Host address of a readable `T` that the TLB has in one page, or nil.
 @inline(__always) func readable<T>(_ cpu: CPU, _ linear: UInt64, _: T.Type) -> UnsafeMutableRawPointer? {
-  let entry =
-    UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
-  if linear &- entry.pointee.read_tag <= UInt64(4096 - MemoryLayout<T>.size) {
-    return UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped
-  }
-  return nil
+  pv_readable(cpu, linear, UInt64(MemoryLayout<T>.size))
 }
 
 /// Host address of a writable `T` that the TLB has in one page, or nil.
 @inline(__always) func writable<T>(_ cpu: CPU, _ linear: UInt64, _: T.Type) -> UnsafeMutableRawPointer? {
-  let entry =
-    UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
-  if linear &- entry.pointee.write_tag <= UInt64(4096 - MemoryLayout<T>.size) {
-    return UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend)).unsafelyUnwrapped
-  }
-  return nil
+  pv_writable(cpu, linear, UInt64(MemoryLayout<T>.size))
 }
 
 extension UnsafeMutablePointer where Pointee == pv_vcpu {

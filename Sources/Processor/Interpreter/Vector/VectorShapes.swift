@@ -33,23 +33,14 @@ extension UnsafeMutablePointer where Pointee == pv_op {
 // A handler looks in the TLB itself, and everything else is left to a function that is not inlined and does the whole
 // operation: with no other way out than calls in tail position, the handler needs no frame.
 
-@inline(__always) private func entry(_ cpu: CPU, _ linear: UInt64) -> UnsafeMutablePointer<pv_tlb_entry> {
-  UnsafeMutableRawPointer(cpu.pointee.tlb).assumingMemoryBound(to: pv_tlb_entry.self)
-    + Int(truncatingIfNeeded: (linear >> 12) & UInt64(PV_TLB_SIZE - 1))
-}
-
 /// Host address of `count` readable bytes, if the TLB has them in one page.
 @inline(__always) func readHit(_ cpu: CPU, _ linear: UInt64, _ count: Int) -> UnsafeRawPointer? {
-  let entry = entry(cpu, linear)
-  guard linear &- entry.pointee.read_tag <= UInt64(4096 &- count) else { return nil }
-  return UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))
+  pv_readable(cpu, linear, UInt64(truncatingIfNeeded: count)).map { UnsafeRawPointer($0) }
 }
 
 /// Host address of `count` writable bytes, if the TLB has them in one page.
 @inline(__always) func writeHit(_ cpu: CPU, _ linear: UInt64, _ count: Int) -> UnsafeMutableRawPointer? {
-  let entry = entry(cpu, linear)
-  guard linear &- entry.pointee.write_tag <= UInt64(4096 &- count) else { return nil }
-  return UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: linear &+ entry.pointee.addend))
+  pv_writable(cpu, linear, UInt64(truncatingIfNeeded: count))
 }
 
 /// Whether an address is aligned as `op.extra` asks.
