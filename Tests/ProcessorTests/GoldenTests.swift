@@ -11,6 +11,13 @@ import X86
   private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Golden")
 
   @Test func theTranslationsAreTheOnesWrittenDown() throws {
+    let every =
+      PH_VECTOR_SSE3 | PH_VECTOR_SSSE3 | PH_VECTOR_SSE41 | PH_VECTOR_SSE42 | PH_VECTOR_AES | PH_VECTOR_PCLMULQDQ | PH_VECTOR_SHA
+      | PH_VECTOR_AVX2 | PH_VECTOR_FMA | PH_VECTOR_F16C
+    guard Int(VectorNative.hostFeatures) & Int(every) == Int(every) else {
+      print("golden: not compared: the listings are those of a host with SHA and all of x86-64-v3, and this one has less")
+      return
+    }
     guard let listings = try Self.listings() else { return }
     if ProcessInfo.processInfo.environment["PARAVANE_GOLDEN"] == "write" {
       try? FileManager.default.removeItem(at: Self.folder)
@@ -136,7 +143,8 @@ import X86
       guard texts.count == 4, texts[0].hasPrefix("mov dword [link_slot], "), texts[1] == "mov r14, qword [page_rip]",
         texts[2].hasPrefix("lea r14, [r14 + 0x"), texts[3] == "jmp exitAt", let at = Int(texts[2].dropFirst(18).dropLast(), radix: 16)
       else { return nil }
-      return ("exit at +\(at - 0x100)" + (texts[0].hasSuffix(" 0") ? "" : ", to be linked"), 4)
+      let then = texts[0].hasSuffix(" 0") ? "" : texts[0].hasSuffix(" link") ? ", to be linked" : ", for the interpreter"
+      return ("exit at +\(at - 0x100)" + then, 4)
     }
 
     func listing(_ encoding: GoldenEncoding) -> (String, Bool) {

@@ -69,7 +69,7 @@ final class HostDisassembler {
       let operands = withUnsafeBytes(of: instruction.pointee.op_str) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
       var line = Line(offset: offset, text: name + (operands.isEmpty ? "" : " " + symbolic(operands, known)), target: nil)
       // The offset of a jump that may be linked moves with everything before it.
-      if line.text.hasPrefix("mov dword [link_slot], 0x") { line.text = "mov dword [link_slot], link" }
+      if line.text.hasPrefix("mov dword [link_slot], 0x"), !line.text.hasSuffix(" 0xffffffff") { line.text = "mov dword [link_slot], link" }
       if name == "call" || name.hasPrefix("j"), let target = Self.number(operands) {
         if let routine = routines[Int(target)] {
           line.text = "\(name) \(routine)"

@@ -3,6 +3,19 @@
 #define PARAVANE_CHOST_H
 #include "vcpu.h"
 
+/// The host's general-purpose instruction-set extensions.
+enum {
+  PH_INTEGER_BMI1 = 1,
+  PH_INTEGER_BMI2 = 2,
+  PH_INTEGER_POPCNT = 4,
+  PH_INTEGER_LZCNT = 8,
+  PH_INTEGER_MOVBE = 16,
+  PH_INTEGER_ADX = 32,
+  PH_INTEGER_CRC32 = 64,
+  PH_INTEGER_CMPXCHG16B = 128,
+};
+uint32_t ph_integer_features(void);
+
 /// Opens a new pty's master side and writes the slave's path into `name`; -1 with errno. (Swift's C library module hides
 /// these behind a feature macro.)
 int ph_open_pty(char *name, size_t size);

@@ -168,4 +168,36 @@ extension CodeBuffer {
     byte(0xE8)
     int32(target - position - 4)
   }
+
+  /// Group-1 operation on [base + index] with an immediate: 0 add 1 or 2 adc 3 sbb 4 and 5 sub 6 xor 7 cmp.
+  func groupImmediate(_ operation: Int, base: Int, index: Int, _ value: Int, size: Int) {
+    let small = value >= -128 && value < 128
+    rm(size == 1 ? 0x80 : small ? 0x83 : 0x81, operation, base: base, index: index, size: size)
+    if size == 1 || small {
+      byte(value)
+    } else if size == 2 {
+      byte(value)
+      byte(value >> 8)
+    } else {
+      int32(value)
+    }
+  }
+
+  /// A VEX instruction on general registers. `map` 2: 0F 38, 3: 0F 3A; `prefix` 0 none, 1 66, 2 F3, 3 F2.
+  func vex(map: Int, prefix: Int, _ op: Int, reg: Int, second: Int, rm: Int, size: Int) {
+    byte(0xC4)
+    byte((~reg & 8) << 4 | 0x40 | (~rm & 8) << 2 | map)
+    byte((size == 8 ? 0x80 : 0) | (~second & 15) << 3 | prefix)
+    byte(op)
+    byte(0xC0 | (reg & 7) << 3 | rm & 7)
+  }
+
+  /// rorx reg, rm, count: no flags.
+  func rotate(_ reg: Int, _ rm: Int, right count: Int) {
+    vex(map: 3, prefix: 3, 0xF0, reg: reg, second: 0, rm: rm, size: 8)
+    byte(count)
+  }
+
+  /// lea reg, [base + index]
+  func add(_ reg: Int, _ base: Int, _ index: Int) { rm(0x8D, reg, base: base, index: index, size: 8) }
 }

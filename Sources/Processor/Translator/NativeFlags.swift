@@ -23,9 +23,38 @@ enum NativeFlags {
   /// `flags_a` + or - `flags_b` and a carry is `flags_result`: ADC, SBB.
   static let addWithCarry = 36
   static let subtractWithBorrow = 40
-  /// Added to a kind: CF, or CF and OF, are bytes 0 and 1 of `flags_carry` whatever the rest says.
-  static let carryBeside = 0x40
-  static let carriesBeside = 0x80
+  /// RFLAGS as PUSHF stores it is `flags_a`.
+  static let image = 44
+  /// Byte 0 of `flags_kind` is a kind. Bytes 1, 2 and 3 say with 1 that CF, OF or ZF is byte 0, 1 or 2 of `flags_carry`, whatever the
+  /// kind says.
+  static let carryBeside: UInt32 = 1 << 8
+  static let overflowBeside: UInt32 = 1 << 16
+  static let zeroBeside: UInt32 = 1 << 24
+}
+
+/// Some of the arithmetic flags.
+enum FlagSet {
+  static let carry: UInt8 = 1
+  static let parity: UInt8 = 2
+  static let adjust: UInt8 = 4
+  static let zero: UInt8 = 8
+  static let sign: UInt8 = 16
+  static let overflow: UInt8 = 32
+  static let all: UInt8 = 63
+
+  /// What a condition code looks at.
+  static func read(by condition: Int) -> UInt8 {
+    switch condition >> 1 {
+    case 0: return overflow
+    case 1: return carry
+    case 2: return zero
+    case 3: return carry | zero
+    case 4: return sign
+    case 5: return parity
+    case 6: return sign | overflow
+    default: return zero | sign | overflow
+    }
+  }
 }
 
 extension UnsafeMutablePointer where Pointee == pv_vcpu {
@@ -35,21 +64,23 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
   }
 
   @inline(never) func settleFlagsSlowly() {
-    let whole = Int(pointee.flags_kind)
+    let whole = pointee.flags_kind
     pointee.flags_kind = 0
-    let kind = whole & 0x3F
+    let kind = Int(whole & 0xFF)
     defer {
-      let carry = pointee.flags_carry & 1 != 0
-      if whole & NativeFlags.carriesBeside != 0 {
-        setCFOF(carry, pointee.flags_carry & 0x100 != 0)
-      } else if whole & NativeFlags.carryBeside != 0 {
-        setCF(carry)
-      }
+      let beside = pointee.flags_carry
+      if whole & NativeFlags.carryBeside != 0 { setCF(beside & 1 != 0) }
+      if whole & NativeFlags.overflowBeside != 0 { setCFOF(cf, beside & 0x100 != 0) }
+      if whole & NativeFlags.zeroBeside != 0 { setZF(beside & 0x1_0000 != 0) }
     }
     guard kind != NativeFlags.settled else { return }
     if kind & ~3 == NativeFlags.compare {
       let b = pointee.flags_b
       setArithmeticFlags((b & 1) | (b >> 8 & 1) << 2 | (b >> 16 & 1) << 6)
+      return
+    }
+    if kind == NativeFlags.image {
+      setArithmeticFlags(pointee.flags_a)
       return
     }
     switch kind & 3 {

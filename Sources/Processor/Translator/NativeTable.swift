@@ -8,16 +8,41 @@ enum Native: Sendable {
   case test, increment, decrement, negate, not
   /// Group-2 number: 4 shl 5 shr 7 sar.
   case shift(Int)
-  /// 0 rol 1 ror.
+  /// 0 rol 1 ror 2 rcl 3 rcr.
   case rotate(Int)
+  /// SHLD, SHRD: the opcode with an immediate count.
+  case doubleShift(Int)
   case multiply
+  /// Group-3 number: 4 mul 5 imul; 6 div 7 idiv.
+  case wideMultiply(Int)
+  case divide(Int)
   case push, pop, call, ret, jump
+  case leaveFrame, pushFlags
   case conditionalJump(Int)
   case conditionalSet(Int)
   case conditionalMove(Int)
   /// CBW … CQO by opcode and operand size.
   case widen(Int, Int)
-  case exchange, byteSwap
+  case exchange, byteSwap, exchangeAdd, compareExchange
+  /// CMPXCHG8B, CMPXCHG16B by bytes.
+  case compareExchangeWide(Int)
+  /// BT BTS BTR BTC: 0…3.
+  case bitTest(Int)
+  /// BSF … POPCNT: prefix and opcode.
+  case scan(Int, Int)
+  case threeOperand(ThreeOperandEncoding)
+  /// ADCX, ADOX: prefix.
+  case addFlag(Int)
+  case checksum, bigEndianMove
+  /// CLC, STC, CMC: opcode.
+  case carry(Int)
+  /// CLD, STD.
+  case direction(Bool)
+  case flagsToAH, flagsFromAH
+  /// JRCXZ; LOOP.
+  case jumpIfZero, loop
+  /// STOS, LODS, MOVS once, by element size.
+  case storeString(Int), loadString(Int), moveString(Int)
   case vector(VectorEncoding)
 
   /// By mnemonic number.
@@ -31,8 +56,11 @@ enum Native: Sendable {
     set("movsx", .signExtend)
     set("movsxd", .signExtend)
     set("lea", .lea)
-    set("nop", .nop)
-    set("endbr64", .nop)
+    set("movnti", .move)
+    for name in [
+      "nop", "endbr64", "pause", "prefetch", "prefetchw", "prefetchwt1", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2", "lfence",
+      "mfence", "sfence",
+    ] { set(name, .nop) }
     for (number, name) in ["add", "or", "adc", "sbb", "and", "sub", "xor", "cmp"].enumerated() { set(name, .arithmetic(number)) }
     set("test", .test)
     set("inc", .increment)
@@ -42,8 +70,12 @@ enum Native: Sendable {
     set("shl", .shift(4))
     set("shr", .shift(5))
     set("sar", .shift(7))
-    set("rol", .rotate(0))
-    set("ror", .rotate(1))
+    for (number, name) in ["rol", "ror", "rcl", "rcr"].enumerated() { set(name, .rotate(number)) }
+    set("shld", .doubleShift(0xA4))
+    set("shrd", .doubleShift(0xAC))
+    set("mul", .wideMultiply(4))
+    set("div", .divide(6))
+    set("idiv", .divide(7))
     set("imul", .multiply)
     set("push", .push)
     set("pop", .pop)
@@ -63,6 +95,40 @@ enum Native: Sendable {
     set("cqo", .widen(0x99, 8))
     set("xchg", .exchange)
     set("bswap", .byteSwap)
+    set("xadd", .exchangeAdd)
+    set("cmpxchg", .compareExchange)
+    set("cmpxchg8b", .compareExchangeWide(8))
+    set("leave", .leaveFrame)
+    set("pushfq", .pushFlags)
+    for (number, name) in ["bt", "bts", "btr", "btc"].enumerated() { set(name, .bitTest(number)) }
+    set("bsf", .scan(0, 0x0FBC))
+    set("bsr", .scan(0, 0x0FBD))
+    set("clc", .carry(0xF8))
+    set("stc", .carry(0xF9))
+    set("cmc", .carry(0xF5))
+    set("cld", .direction(false))
+    set("std", .direction(true))
+    set("lahf", .flagsToAH)
+    set("sahf", .flagsFromAH)
+    set("jrcxz", .jumpIfZero)
+    set("loop", .loop)
+    for (name, size) in [("b", 1), ("w", 2), ("d", 4), ("q", 8)] {
+      set("stos" + name, .storeString(size))
+      set("lods" + name, .loadString(size))
+      set("movs" + name, .moveString(size))
+    }
+    let host = HostIntegerFeatures.present
+    if host.contains(.bmi1) { set("tzcnt", .scan(0xF3, 0x0FBC)) }
+    if host.contains(.lzcnt) { set("lzcnt", .scan(0xF3, 0x0FBD)) }
+    if host.contains(.popcnt) { set("popcnt", .scan(0xF3, 0x0FB8)) }
+    if host.contains(.movbe) { set("movbe", .bigEndianMove) }
+    if host.contains(.crc32) { set("crc32", .checksum) }
+    if host.contains(.cmpxchg16b) { set("cmpxchg16b", .compareExchangeWide(16)) }
+    if host.contains(.adx) {
+      set("adcx", .addFlag(0x66))
+      set("adox", .addFlag(0xF3))
+    }
+    for (name, encoding) in ThreeOperandEncoding.all where host.contains(encoding.needs) { set(name, .threeOperand(encoding)) }
     return table
   }()
 }
@@ -75,13 +141,18 @@ struct Step {
   var native: Native?
   /// It may fault, or runs in the interpreter: the flags in memory must be right when it begins.
   var observes = false
-  var reads = false
-  /// It sets all six flags; or some, and then those that it keeps matter.
+  /// It sets all six flags; or these; or perhaps these.
   var sets = false
-  var setsSome = false
-  /// Somebody looks at the flags after it: in memory, in the host's register.
+  var setsSome: UInt8 = 0
+  var mayChange: UInt8 = 0
+  /// What it reads of the host's register; and what besides if it has to save.
+  var flagsRead: UInt8 = 0
+  var saveReads: UInt8 = 0
+  /// Somebody looks at the flags after it: in memory; in the host's register, at these.
   var needsSave = false
-  var needsHost = false
+  var hostFlags: UInt8 = 0
+  var needsHost: Bool { hostFlags != 0 }
+  var flagsSet: UInt8 { sets ? FlagSet.all : setsSome }
 
   var size: Int { max(Int(instruction.operands.0.size), 1) }
   var hasMemory: Bool {
@@ -101,7 +172,7 @@ extension Step {
     if let entry = VectorNative.table[Int(instruction.mnemonic.rawValue)] { classifyVector(entry, bytes) }
     classify()
     observes = observes || native == nil || (hasMemory && !isAddressOnly)
-    if native == nil { (reads, sets, setsSome) = (true, false, true) }
+    if native == nil { (sets, setsSome, mayChange, flagsRead) = (false, 0, 0, 0) }
   }
 
   /// An SSE or AVX instruction that the host has too, with operands where the emitter knows them.
@@ -139,113 +210,32 @@ extension Step {
     return false
   }
 
-  /// Operands that the emitter can handle: general registers without high bytes, 64-bit addresses.
+  /// Operands that the emitter can handle, and a 64-bit address.
   private var isPlain: Bool {
+    if isNothing { return true }
     let o = instruction.operands
     guard hasPlainAddress else { return false }
     for operand in [o.0, o.1, o.2] {
       switch operand.kind {
       case .none, .general, .memory, .immediate, .relative: continue
+      case .generalHigh: if !HostIntegerFeatures.present.contains(.bmi2) { return false }
       default: return false
       }
     }
     return true
   }
 
-  private var hasPlainAddress: Bool {
+  private var isNothing: Bool {
+    if case .nop = native { return true }
+    return false
+  }
+
+  var hasPlainAddress: Bool {
     if instruction.addressSize != 8 { return false }
     if instruction.base == -2 {
       let far = Int64(offset) &+ 8192 &+ instruction.displacement
       if far > Int64(Int32.max) - 16384 || far < Int64(Int32.min) + 16384 { return false }
     }
     return instruction.displacement <= Int64(Int32.max) && instruction.displacement >= Int64(Int32.min)
-  }
-
-  private mutating func classify() {
-    let o = instruction.operands
-    switch native {
-    case .move:
-      // A 64-bit absolute address (moffs) has no base and may not fit; `isPlain` has checked that it does.
-      break
-    case .arithmetic(let number):
-      sets = true
-      if number == 2 || number == 3 {
-        reads = true
-        if o.0.kind == .memory { native = nil }
-      }
-    case .test: sets = true
-    case .increment, .decrement:
-      setsSome = true
-      if hasMemory { native = nil }
-    case .negate:
-      sets = true
-      if hasMemory { native = nil }
-    case .not: if hasMemory { native = nil }
-    case .shift:
-      if hasMemory {
-        native = nil
-        return
-      }
-      guard o.1.kind == .immediate else {
-        // By CL: a count of 0 keeps all flags.
-        setsSome = true
-        return
-      }
-      let count = Int(instruction.immediate) & (size == 8 ? 63 : 31)
-      if count == 0 || count >= size * 8 { native = nil }
-      sets = true
-    case .rotate:
-      // By an immediate other than 1 OF is kept; with 1 both flags are set.
-      if hasMemory || o.1.kind != .immediate || size < 4 { native = nil }
-      if Int(instruction.immediate) & (size == 8 ? 63 : 31) == 0 { native = nil }
-      setsSome = true
-    case .multiply:
-      sets = true
-      if o.1.kind == .none || size < 4 { native = nil }
-    case .push:
-      observes = true
-      if o.0.size == 2 || instruction.operandSize != 8 || o.0.kind == .memory { native = nil }
-    case .pop:
-      observes = true
-      if o.0.kind != .general || instruction.operandSize != 8 || o.0.register == 4 { native = nil }
-    case .call:
-      observes = true
-    case .ret:
-      observes = true
-      if o.0.kind != .none || instruction.operandSize != 8 { native = nil }
-    case .jump: observes = o.0.kind != .relative
-    case .conditionalJump: reads = true
-    case .conditionalSet: reads = true
-    case .conditionalMove:
-      reads = true
-      if hasMemory || size < 4 { native = nil }
-    case .exchange:
-      if hasMemory || size < 4 || o.0.kind != .general || o.1.kind != .general || o.0.register >= 12 || o.1.register >= 12 { native = nil }
-    case .byteSwap: if size < 4 || o.0.register >= 12 { native = nil }
-    default: break
-    }
-  }
-}
-
-/// Finds out backwards who looks at each instruction's flags. At the block's end everybody may.
-func markFlagUses(_ steps: inout [Step]) {
-  var memoryLooks = true
-  var hostLooks = false
-  for index in steps.indices.reversed() {
-    steps[index].needsSave = memoryLooks
-    steps[index].needsHost = hostLooks
-    if steps[index].sets {
-      memoryLooks = false
-      hostLooks = false
-    }
-    if steps[index].setsSome && steps[index].native != nil && (steps[index].needsSave || steps[index].needsHost) {
-      // It keeps some: they must be right before it, in memory; and in the host's register, unless it is a rotate whose carry is
-      // kept beside the rest.
-      if case .rotate = steps[index].native { hostLooks = steps[index].needsHost } else { hostLooks = true }
-      memoryLooks = true
-    }
-    if steps[index].reads { hostLooks = true }
-    if steps[index].native == nil { hostLooks = false }
-    if steps[index].observes { memoryLooks = true }
   }
 }

@@ -40,6 +40,8 @@ final class Translator {
     self.memory = memory
     runtime = NativeRuntime(code)
     code.position = runtime.end
+    fetchHostFlags = writeFlagFetch()
+    firstTranslation = code.position
   }
 
   var missCode: UnsafeMutableRawPointer { code.executable + runtime.miss }
@@ -66,7 +68,7 @@ final class Translator {
   func flush() {
     collectHits()
     sites.removeAll(keepingCapacity: true)
-    code.position = runtime.end
+    code.position = firstTranslation
     flushes += 1
   }
 
@@ -195,12 +197,12 @@ final class Translator {
   }
 
   /// push [flags_image]; popfq
-  private func popFlags() {
+  func popFlags() {
     code.rs(0xFF, 6, At.flagsImage, size: 4)
     code.byte(0x9D)
   }
 
-  private func emitFallback(_ range: Range<Int>) -> Bool {
+  func emitFallback(_ range: Range<Int>) -> Bool {
     let wants = steps[range.upperBound - 1].needsHost
     guard let site = makeSite(range, wantsFlags: wants) else { return false }
     callFallback(UInt64(UInt(bitPattern: site)), wantsFlags: wants, next: range.upperBound)
@@ -231,7 +233,7 @@ final class Translator {
   }
 
   /// Goes on at an offset from the page's start.
-  private func emitDirect(to offset: Int) {
+  func emitDirect(to offset: Int) {
     if offset >= 0 && offset < 4096 {
       link(code.jump(), to: offset)
     } else {
@@ -247,7 +249,7 @@ final class Translator {
   }
 
   /// Makes a jump within the page lead to its block, or to an exit that asks for the link.
-  private func link(_ slot: Int, to offset: Int) {
+  func link(_ slot: Int, to offset: Int) {
     if offset == pageOffset {
       code.patch(slot, to: entry)
       return
@@ -279,7 +281,7 @@ final class Translator {
   }
 
   /// The linear address of the memory operand, into `a`. May change the host's flags.
-  private func address(_ i: Instruction) {
+  func address(_ i: Instruction) {
     let displacement = Int(i.displacement)
     let index = i.index >= 0 ? Int(i.index) : nil
     if i.base == -2 {
@@ -314,10 +316,20 @@ final class Translator {
   }
 
   private var current: Step { steps[currentIndex] }
-  private var currentIndex = 0
+  var currentIndex = 0
+
+  // The flags (Translator+Flags.swift).
+
+  /// `carry_byte` holds CF, on every way here.
+  var carryByteValid = false
+  /// What the block's last save left in memory, if it is known and simple.
+  var lastSaved: (kind: Int, size: Int)?
+  /// Offset of the routine that brings the flags from memory into the host's register.
+  private(set) var fetchHostFlags = 0
+  private var firstTranslation = 0
 
   /// Looks an access up in the TLB: afterwards the operand is at [a + b]. Returns the jump of a miss.
-  private func lookUp(size: Int, write: Bool, _ address: () -> Void) -> Int {
+  func lookUp(size: Int, write: Bool, _ address: () -> Void) -> Int {
     address()
     code.dataSlot()
     code.onSlot(0x2B, Host.a, Int(write ? PV_TLB_WRITE_TAG : PV_TLB_READ_TAG))
@@ -330,612 +342,4 @@ final class Translator {
   }
 
   func lookUp(_ i: Instruction, size: Int, write: Bool) -> Int { lookUp(size: size, write: write) { self.address(i) } }
-
-  // MARK: - Flags
-
-  /// `carry_byte` holds CF, on every way here.
-  private var carryByteValid = false
-  /// What the block's last save left in memory, if it is known and simple.
-  private var lastSaved: (kind: Int, size: Int)?
-
-  /// Brings the flags into the host's register; changes `a`.
-  private func ensureHost() {
-    guard !hostValid else { return }
-    hostValid = true
-    if let (kind, size) = lastSaved {
-      switch kind {
-      case NativeFlags.subtract, NativeFlags.add:
-        code.load(Host.a, At.flagsA)
-        let op = kind == NativeFlags.add ? 0x03 : 0x3B
-        code.rs(size == 1 ? op - 1 : op, Host.a, At.flagsB, size: size)
-        return
-      case NativeFlags.logic:
-        code.load(Host.a, At.flagsA)
-        code.rr(size == 1 ? 0x84 : 0x85, Host.a, Host.a, size: size)
-        return
-      default: break
-      }
-    }
-    code.call(to: runtime.fetchFlags)
-    popFlags()
-    lastSaved = nil
-  }
-
-  func saveKind(_ kind: Int, size: Int) {
-    lastSaved = (kind, size)
-    code.storeImmediate32(kind + (size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3), At.flagsKind)
-  }
-
-  /// CF and OF, as `NativeFlags.shift` keeps them.
-  private func saveCarries() {
-    code.rs(0x0F92, 0, At.flagsB, size: 1)
-    code.rs(0x0F90, 0, At.flagsB + 1, size: 1)
-  }
-
-  // MARK: - Instructions
-
-  /// Emits one instruction; true if it ends the block.
-  private func emit(_ index: Int) -> Bool {
-    currentIndex = index
-    let step = steps[index]
-    let i = step.instruction
-    if step.sets || step.setsSome {
-      if case .arithmetic(let number) = step.native, number == 2 || number == 3 {} else { carryByteValid = false }
-    }
-    switch step.native! {
-    case .nop: break
-    case .move: emitMove(index, i)
-    case .zeroExtend: emitExtend(index, i, signed: false)
-    case .signExtend: emitExtend(index, i, signed: true)
-    case .lea: emitLea(i)
-    case .arithmetic(let number): emitArithmetic(index, number, i)
-    case .test: emitTest(index, i)
-    case .increment: emitStep(index, i, NativeFlags.increment)
-    case .decrement: emitStep(index, i, NativeFlags.decrement)
-    case .negate: emitNegate(index, i)
-    case .not:
-      let register = guest(i.operands.0)
-      let host = value(register, Host.a)
-      code.rr(step.size == 1 ? 0xF6 : 0xF7, 2, host, size: step.size)
-      if Host.of(register) == nil { writeBack(register, host, size: step.size) }
-    case .shift(let number): emitShift(index, number, i)
-    case .rotate(let number):
-      emitRotate(index, number, i)
-    case .multiply: emitMultiply(index, i)
-    case .push: emitPush(index, i)
-    case .pop: emitPop(index, i)
-    case .call:
-      emitCall(index, i)
-      return true
-    case .ret:
-      emitReturn(index)
-      return true
-    case .jump:
-      emitJump(index, i)
-      return true
-    case .conditionalJump(let condition):
-      ensureHost()
-      let target = pageOffset + step.offset + Int(i.length) + Int(truncatingIfNeeded: i.immediate)
-      let taken = code.jump(condition: condition)
-      emitDirect(to: pageOffset + step.offset + Int(i.length))
-      if target >= 0 && target < 4096 {
-        link(taken, to: target)
-      } else {
-        code.patch(taken, to: code.position)
-        emitDirect(to: target)
-      }
-      return true
-    case .conditionalSet(let condition):
-      ensureHost()
-      if i.operands.0.kind == .memory {
-        code.rs(0x0F90 | condition, 0, At.scratch, size: 1)
-        let miss = lookUp(i, size: 1, write: true)
-        code.rr(0x03, Host.a, Host.b, size: 8)
-        code.load(Host.b, At.scratch)
-        code.rm(0x88, Host.b, base: Host.a, size: 1)
-        slowPath(index, from: [miss], resume: code.position)
-        break
-      }
-      let register = guest(i.operands.0)
-      if let host = Host.of(register) {
-        code.rr(0x0F90 | condition, 0, host, size: 1)
-      } else {
-        code.rs(0x0F90 | condition, 0, At.guest(register), size: 1)
-      }
-    case .conditionalMove(let condition):
-      ensureHost()
-      let register = guest(i.operands.0)
-      let source = guest(i.operands.1)
-      let host = value(register, Host.a)
-      if let from = Host.of(source) {
-        code.rr(0x0F40 | condition, host, from, size: step.size)
-      } else {
-        code.rs(0x0F40 | condition, host, At.guest(source), size: step.size)
-      }
-      if Host.of(register) == nil { writeBack(register, host, size: step.size) }
-    case .widen(let opcode, let size):
-      if size == 2 { code.byte(0x66) }
-      if size == 8 { code.byte(0x48) }
-      code.byte(opcode)
-    case .exchange: code.rr(0x87, Host.of(guest(i.operands.1))!, Host.of(guest(i.operands.0))!, size: step.size)
-    case .vector(let encoding): emitVector(index, i, encoding)
-    case .byteSwap:
-      let host = Host.of(guest(i.operands.0))!
-      if step.size == 8 || host >= 8 { code.byte(0x40 | (step.size == 8 ? 8 : 0) | host >> 3) }
-      code.byte(0x0F)
-      code.byte(0xC8 | host & 7)
-    }
-    return false
-  }
-
-  private func emitMove(_ index: Int, _ i: Instruction) {
-    let (d, s) = (i.operands.0, i.operands.1)
-    let size = steps[index].size
-    if d.kind == .general && s.kind == .general {
-      let to = guest(d)
-      let from = value(guest(s), Host.b)
-      if let host = Host.of(to) {
-        code.rr(size == 1 ? 0x8A : 0x8B, host, from, size: size)
-      } else if size == 4 {
-        code.rr(0x8B, Host.a, from, size: 4)
-        writeBack(to, Host.a, size: 4)
-      } else {
-        writeBack(to, from, size: size)
-      }
-    } else if d.kind == .general && s.kind == .immediate {
-      let to = guest(d)
-      let bits = UInt64(bitPattern: i.immediate)
-      if size >= 4 {
-        let host = Host.of(to) ?? Host.a
-        code.immediate(host, size == 4 ? bits & 0xFFFF_FFFF : bits)
-        if Host.of(to) == nil { writeBack(to, host, size: 8) }
-      } else {
-        code.immediate(Host.a, bits & (size == 1 ? 0xFF : 0xFFFF))
-        if let host = Host.of(to) {
-          code.rr(size == 1 ? 0x8A : 0x8B, host, Host.a, size: size)
-        } else {
-          writeBack(to, Host.a, size: size)
-        }
-      }
-    } else if d.kind == .general {
-      let miss = lookUp(i, size: size, write: false)
-      let to = guest(d)
-      let host = Host.of(to) ?? Host.a
-      code.rm(size == 1 ? 0x8A : 0x8B, host, base: Host.a, index: Host.b, size: size)
-      if Host.of(to) == nil { writeBack(to, host, size: size) }
-      slowPath(index, from: [miss], resume: code.position)
-    } else {
-      let miss = lookUp(i, size: size, write: true)
-      if s.kind == .immediate {
-        code.rm(size == 1 ? 0xC6 : 0xC7, 0, base: Host.a, index: Host.b, size: size)
-        switch size {
-        case 1: code.byte(Int(truncatingIfNeeded: i.immediate))
-        case 2:
-          code.byte(Int(truncatingIfNeeded: i.immediate))
-          code.byte(Int(truncatingIfNeeded: i.immediate >> 8))
-        default: code.int32(Int(truncatingIfNeeded: i.immediate))
-        }
-      } else if let host = Host.of(guest(s)) {
-        code.rm(size == 1 ? 0x88 : 0x89, host, base: Host.a, index: Host.b, size: size)
-      } else {
-        code.rr(0x03, Host.a, Host.b, size: 8)
-        code.load(Host.b, At.guest(guest(s)))
-        code.rm(size == 1 ? 0x88 : 0x89, Host.b, base: Host.a, size: size)
-      }
-      slowPath(index, from: [miss], resume: code.position)
-    }
-  }
-
-  private func emitExtend(_ index: Int, _ i: Instruction, signed: Bool) {
-    let (d, s) = (i.operands.0, i.operands.1)
-    let size = steps[index].size
-    let opcode: Int
-    switch s.size {
-    case 1: opcode = signed ? 0x0FBE : 0x0FB6
-    case 2: opcode = signed ? 0x0FBF : 0x0FB7
-    default: opcode = 0x63
-    }
-    let to = guest(d)
-    let host = Host.of(to) ?? Host.a
-    if s.kind == .general {
-      code.rr(opcode, host, value(guest(s), Host.b), size: size, byteRegister: s.size == 1)
-      if Host.of(to) == nil { writeBack(to, host, size: size) }
-    } else {
-      let miss = lookUp(i, size: Int(s.size), write: false)
-      code.rm(opcode, host, base: Host.a, index: Host.b, size: size)
-      if Host.of(to) == nil { writeBack(to, host, size: size) }
-      slowPath(index, from: [miss], resume: code.position)
-    }
-  }
-
-  private func emitLea(_ i: Instruction) {
-    let size = Int(i.operands.0.size)
-    var plain = i
-    plain.segment = 3
-    let index = i.index >= 0 ? Int(i.index) : nil
-    if let index, i.base >= 0, Host.of(index) == nil, Host.of(Int(i.base)) == nil {
-      // Not through `address`, which would add and so change the flags.
-      code.load(Host.a, At.guest(Int(i.base)))
-      code.load(Host.b, At.guest(index))
-      code.rm(0x8D, Host.a, base: Host.a, index: Host.b, scale: Int(i.scale), displacement: Int(i.displacement), size: 8)
-    } else {
-      address(plain)
-    }
-    let to = guest(i.operands.0)
-    if let host = Host.of(to) {
-      code.rr(0x8B, host, Host.a, size: size)
-    } else if size == 4 {
-      code.rr(0x8B, Host.a, Host.a, size: 4)
-      writeBack(to, Host.a, size: 4)
-    } else {
-      writeBack(to, Host.a, size: size)
-    }
-  }
-
-  private func emitArithmetic(_ index: Int, _ number: Int, _ i: Instruction) {
-    let step = steps[index]
-    let size = step.size
-    let save = step.needsSave
-    let (d, s) = (i.operands.0, i.operands.1)
-    if number == 2 || number == 3 { return emitCarrying(index, number, i) }
-    let compares = number == 5 || number == 7
-    let logic = number == 1 || number == 4 || number == 6
-    let kind = compares ? NativeFlags.subtract : logic ? NativeFlags.logic : NativeFlags.add
-    let load = size == 1 ? 0x8A : 0x8B
-    let op = number << 3 | (size == 1 ? 2 : 3)
-    func saveOperands(_ host: Int, _ source: Int?) {
-      guard save && !logic else { return }
-      code.store(host, At.flagsA)
-      if let source {
-        code.store(source, At.flagsB)
-      } else {
-        code.storeImmediate(Int(truncatingIfNeeded: i.immediate), At.flagsB)
-      }
-    }
-    func saveRest(_ host: Int) {
-      guard save else { return }
-      if logic { code.store(host, At.flagsA) }
-      saveKind(kind, size: size)
-    }
-    if d.kind == .general {
-      let register = guest(d)
-      var miss: Int?
-      var source: Int?
-      if s.kind == .memory {
-        miss = lookUp(i, size: size, write: false)
-        code.rm(load, Host.b, base: Host.a, index: Host.b, size: size)
-        source = Host.b
-      } else if s.kind == .general {
-        source = value(guest(s), Host.b)
-      }
-      let host = value(register, Host.a)
-      saveOperands(host, source)
-      if let source {
-        code.rr(op, host, source, size: size)
-      } else {
-        code.groupImmediate(number, host, Int(truncatingIfNeeded: i.immediate), size: size)
-      }
-      saveRest(host)
-      if number != 7 && Host.of(register) == nil { writeBack(register, host, size: size) }
-      hostValid = true
-      if let miss { slowPath(index, from: [miss], resume: code.position) }
-      return
-    }
-    let miss = lookUp(i, size: size, write: number != 7)
-    code.rr(0x03, Host.a, Host.b, size: 8)
-    code.rm(load, Host.b, base: Host.a, size: size)
-    if save && !logic { code.store(Host.b, At.flagsA) }
-    if s.kind == .immediate {
-      if save && !logic { code.storeImmediate(Int(truncatingIfNeeded: i.immediate), At.flagsB) }
-      code.groupImmediate(number, Host.b, Int(truncatingIfNeeded: i.immediate), size: size)
-    } else if let source = Host.of(guest(s)) {
-      if save && !logic { code.store(source, At.flagsB) }
-      code.rr(op, Host.b, source, size: size)
-    } else {
-      if save && !logic {
-        // Through the result register's sibling there is none free: copy with two moves before the operation.
-        code.store(Host.a, At.scratch)
-        code.load(Host.a, At.guest(guest(s)))
-        code.store(Host.a, At.flagsB)
-        code.load(Host.a, At.scratch)
-      }
-      code.rs(op, Host.b, At.guest(guest(s)), size: size)
-    }
-    if number != 7 { code.rm(size == 1 ? 0x88 : 0x89, Host.b, base: Host.a, size: size) }
-    saveRest(Host.b)
-    hostValid = true
-    slowPath(index, from: [miss], resume: code.position)
-  }
-
-  /// ADC and SBB to a register. The operand is fetched first, since looking an address up changes the flags.
-  private func emitCarrying(_ index: Int, _ number: Int, _ i: Instruction) {
-    let step = steps[index]
-    let size = step.size
-    let (d, s) = (i.operands.0, i.operands.1)
-    let register = guest(d)
-    let carryKnown = carryByteValid
-    var miss: Int?
-    if s.kind == .memory {
-      miss = lookUp(i, size: size, write: false)
-      code.rm(size == 1 ? 0x8A : 0x8B, Host.b, base: Host.a, index: Host.b, size: size)
-    } else if s.kind == .immediate {
-      code.immediate(Host.b, UInt64(bitPattern: i.immediate))
-    } else if let from = Host.of(guest(s)) {
-      code.rr(0x8B, Host.b, from, size: 8)
-    } else {
-      code.load(Host.b, At.guest(guest(s)))
-    }
-    if !hostValid && carryKnown {
-      code.load(Host.a, At.carryByte)
-      code.groupImmediate(0, Host.a, -1, size: 8)
-    } else {
-      ensureHost()
-    }
-    let host = value(register, Host.a)
-    if step.needsSave {
-      code.store(host, At.flagsA)
-      code.store(Host.b, At.flagsB)
-    }
-    code.rr(number << 3 | (size == 1 ? 2 : 3), host, Host.b, size: size)
-    if Host.of(register) == nil { writeBack(register, host, size: size) }
-    if step.needsSave {
-      code.store(host, At.flagsResult)
-      saveKind(number == 2 ? NativeFlags.addWithCarry : NativeFlags.subtractWithBorrow, size: size)
-    }
-    if step.needsHost { code.rs(0x0F92, 0, At.carryByte, size: 1) }
-    hostValid = true
-    if let miss { slowPath(index, from: [miss], resume: code.position) }
-    carryByteValid = step.needsHost
-  }
-
-  private func emitTest(_ index: Int, _ i: Instruction) {
-    let step = steps[index]
-    let size = step.size
-    let (d, s) = (i.operands.0, i.operands.1)
-    var miss: Int?
-    let first: Int
-    if d.kind == .memory {
-      miss = lookUp(i, size: size, write: false)
-      code.rm(size == 1 ? 0x8A : 0x8B, Host.a, base: Host.a, index: Host.b, size: size)
-      first = Host.a
-    } else {
-      first = value(guest(d), Host.a)
-    }
-    if step.needsSave {
-      if first != Host.a { code.rr(0x8B, Host.a, first, size: 8) }
-      if s.kind == .immediate {
-        code.groupImmediate(4, Host.a, Int(truncatingIfNeeded: i.immediate), size: size)
-      } else {
-        code.rr(size == 1 ? 0x22 : 0x23, Host.a, value(guest(s), Host.b), size: size)
-      }
-      code.store(Host.a, At.flagsA)
-      saveKind(NativeFlags.logic, size: size)
-    } else if s.kind == .immediate {
-      if first != Host.a { code.rr(0x8B, Host.a, first, size: 8) }
-      code.groupImmediate(4, Host.a, Int(truncatingIfNeeded: i.immediate), size: size)
-    } else {
-      code.rr(size == 1 ? 0x84 : 0x85, value(guest(s), Host.b), first, size: size)
-    }
-    hostValid = true
-    if let miss { slowPath(index, from: [miss], resume: code.position) }
-  }
-
-  /// INC and DEC: CF is kept, so somebody's need of any flag is a need of the flags before.
-  private func emitStep(_ index: Int, _ i: Instruction, _ kind: Int) {
-    let step = steps[index]
-    let register = guest(i.operands.0)
-    if step.needsSave || step.needsHost { ensureHost() }
-    let host = value(register, Host.a)
-    code.rr(step.size == 1 ? 0xFE : 0xFF, kind == NativeFlags.increment ? 0 : 1, host, size: step.size)
-    if Host.of(register) == nil { writeBack(register, host, size: step.size) }
-    if step.needsSave {
-      saveCarries()
-      code.store(host, At.flagsA)
-      saveKind(kind, size: step.size)
-    }
-    // Without a need CF may not have been right before.
-    hostValid = step.needsSave || step.needsHost
-  }
-
-  private func emitNegate(_ index: Int, _ i: Instruction) {
-    let step = steps[index]
-    let register = guest(i.operands.0)
-    let host = value(register, Host.a)
-    if step.needsSave {
-      code.storeImmediate(0, At.flagsA)
-      code.store(host, At.flagsB)
-      saveKind(NativeFlags.subtract, size: step.size)
-    }
-    code.rr(step.size == 1 ? 0xF6 : 0xF7, 3, host, size: step.size)
-    if Host.of(register) == nil { writeBack(register, host, size: step.size) }
-    hostValid = true
-  }
-
-  private func emitRotate(_ index: Int, _ number: Int, _ i: Instruction) {
-    let step = steps[index]
-    let register = guest(i.operands.0)
-    let count = Int(i.immediate) & (step.size == 8 ? 63 : 31)
-    if step.needsHost { ensureHost() }
-    if step.needsSave && !step.needsHost {
-      code.rs(0x83, 1, At.flagsKind, size: 4)
-      code.byte(count == 1 ? NativeFlags.carriesBeside : NativeFlags.carryBeside)
-    }
-    let host = value(register, Host.a)
-    code.shiftImmediate(number, host, count, size: step.size)
-    if Host.of(register) == nil { writeBack(register, host, size: step.size) }
-    if step.needsSave {
-      code.rs(0x0F92, 0, At.flagsCarry, size: 1)
-      if count == 1 { code.rs(0x0F90, 0, At.flagsCarry + 1, size: 1) }
-      if step.needsHost {
-        // Adding the kind changes flags, which somebody reads: by way of the stack.
-        code.byte(0x9C)
-        code.rs(0x83, 1, At.flagsKind + 8, size: 4)
-        code.byte(count == 1 ? NativeFlags.carriesBeside : NativeFlags.carryBeside)
-        code.byte(0x9D)
-      }
-      lastSaved = nil
-    }
-    hostValid = step.needsHost
-  }
-
-  private func emitShift(_ index: Int, _ number: Int, _ i: Instruction) {
-    let step = steps[index]
-    let register = guest(i.operands.0)
-    if i.operands.1.kind != .immediate {
-      if step.needsSave || step.needsHost {
-        _ = emitFallback(index..<index + 1)
-        return
-      }
-      let host = value(register, Host.a)
-      code.rr(step.size == 1 ? 0xD2 : 0xD3, number, host, size: step.size)
-      if Host.of(register) == nil { writeBack(register, host, size: step.size) }
-      hostValid = false
-      return
-    }
-    let host = value(register, Host.a)
-    code.shiftImmediate(number, host, Int(i.immediate) & (step.size == 8 ? 63 : 31), size: step.size)
-    if Host.of(register) == nil { writeBack(register, host, size: step.size) }
-    if step.needsSave {
-      saveCarries()
-      code.store(host, At.flagsA)
-      saveKind(NativeFlags.shift, size: step.size)
-    }
-    hostValid = true
-  }
-
-  private func emitMultiply(_ index: Int, _ i: Instruction) {
-    let step = steps[index]
-    let size = step.size
-    let register = guest(i.operands.0)
-    let source = i.operands.1
-    let hasImmediate = i.operands.2.kind == .immediate
-    var miss: Int?
-    var from: Int
-    if source.kind == .memory {
-      miss = lookUp(i, size: size, write: false)
-      code.rm(0x8B, Host.b, base: Host.a, index: Host.b, size: size)
-      from = Host.b
-    } else {
-      from = value(guest(source), Host.b)
-    }
-    let host = Host.of(register) ?? Host.a
-    if hasImmediate {
-      code.rr(0x69, host, from, size: size)
-      code.int32(Int(truncatingIfNeeded: i.immediate))
-    } else {
-      if Host.of(register) == nil { code.load(Host.a, At.guest(register)) }
-      code.rr(0x0FAF, host, from, size: size)
-    }
-    if Host.of(register) == nil { writeBack(register, host, size: size) }
-    if step.needsSave {
-      saveCarries()
-      code.store(host, At.flagsA)
-      saveKind(NativeFlags.multiply, size: size)
-    }
-    hostValid = true
-    if let miss { slowPath(index, from: [miss], resume: code.position) }
-  }
-
-  private func stackAddress(_ displacement: Int) { code.rm(0x8D, Host.a, base: Host.guestSP, displacement: displacement, size: 8) }
-  private func moveStack(_ displacement: Int) {
-    code.rm(0x8D, Host.guestSP, base: Host.guestSP, displacement: displacement, size: 8)
-  }
-
-  private func emitPush(_ index: Int, _ i: Instruction) {
-    let miss = lookUp(size: 8, write: true) { self.stackAddress(-8) }
-    let operand = i.operands.0
-    if operand.kind == .immediate {
-      code.rm(0xC7, 0, base: Host.a, index: Host.b, size: 8)
-      code.int32(Int(truncatingIfNeeded: i.immediate))
-    } else if let host = Host.of(guest(operand)) {
-      code.rm(0x89, host, base: Host.a, index: Host.b, size: 8)
-    } else {
-      code.rr(0x03, Host.a, Host.b, size: 8)
-      code.load(Host.b, At.guest(guest(operand)))
-      code.rm(0x89, Host.b, base: Host.a, size: 8)
-    }
-    moveStack(-8)
-    slowPath(index, from: [miss], resume: code.position)
-  }
-
-  private func emitPop(_ index: Int, _ i: Instruction) {
-    let miss = lookUp(size: 8, write: false) { self.stackAddress(0) }
-    let register = guest(i.operands.0)
-    let host = Host.of(register) ?? Host.a
-    code.rm(0x8B, host, base: Host.a, index: Host.b, size: 8)
-    if Host.of(register) == nil { writeBack(register, host, size: 8) }
-    moveStack(8)
-    slowPath(index, from: [miss], resume: code.position)
-  }
-
-  private func emitReturn(_ index: Int) {
-    let miss = lookUp(size: 8, write: false) { self.stackAddress(0) }
-    code.rm(0x8B, Host.a, base: Host.a, index: Host.b, size: 8)
-    let unknown = code.lookUpJump()
-    moveStack(8)
-    code.groupImmediate(4, Host.a, -4096, size: 8)
-    code.store(Host.a, At.pageRIP)
-    code.onSet(0xFF, 4, At.jump + 8, size: 4)
-    slowPath(index, from: [miss, unknown], resume: runtime.miss)
-  }
-
-  private func emitJump(_ index: Int, _ i: Instruction) {
-    let operand = i.operands.0
-    if operand.kind == .relative {
-      emitDirect(to: pageOffset + steps[index].offset + Int(i.length) + Int(truncatingIfNeeded: i.immediate))
-      return
-    }
-    var misses: [Int] = []
-    if operand.kind == .memory {
-      misses.append(lookUp(i, size: 8, write: false))
-      code.rm(0x8B, Host.a, base: Host.a, index: Host.b, size: 8)
-    } else {
-      let from = value(guest(operand), Host.a)
-      if from != Host.a { code.rr(0x8B, Host.a, from, size: 8) }
-    }
-    misses.append(code.lookUpJump())
-    code.groupImmediate(4, Host.a, -4096, size: 8)
-    code.store(Host.a, At.pageRIP)
-    code.onSet(0xFF, 4, At.jump + 8, size: 4)
-    slowPath(index, from: misses, resume: runtime.miss)
-  }
-
-  private func emitCall(_ index: Int, _ i: Instruction) {
-    let operand = i.operands.0
-    let next = pageOffset + steps[index].offset + Int(i.length)
-    func pushReturn() -> Int {
-      let miss = lookUp(size: 8, write: true) { self.stackAddress(-8) }
-      code.rr(0x03, Host.a, Host.b, size: 8)
-      code.load(Host.b, At.pageRIP)
-      code.rm(0x8D, Host.b, base: Host.b, displacement: next, size: 8)
-      code.rm(0x89, Host.b, base: Host.a, size: 8)
-      moveStack(-8)
-      return miss
-    }
-    if operand.kind == .relative {
-      let miss = pushReturn()
-      emitDirect(to: next + Int(truncatingIfNeeded: i.immediate))
-      slowPath(index, from: [miss], resume: runtime.miss)
-      return
-    }
-    var misses: [Int] = []
-    if operand.kind == .memory {
-      misses.append(lookUp(i, size: 8, write: false))
-      code.rm(0x8B, Host.a, base: Host.a, index: Host.b, size: 8)
-    } else {
-      let from = value(guest(operand), Host.a)
-      if from != Host.a { code.rr(0x8B, Host.a, from, size: 8) }
-    }
-    misses.append(code.lookUpJump())
-    // The target and its code wait in memory while the return address is pushed, which may still fault.
-    code.store(Host.a, At.rip)
-    code.onSet(0x8B, Host.b, At.jump + 8, size: 8)
-    code.store(Host.b, At.scratch)
-    misses.append(pushReturn())
-    code.load(Host.a, At.rip)
-    code.groupImmediate(4, Host.a, -4096, size: 8)
-    code.store(Host.a, At.pageRIP)
-    code.rs(0xFF, 4, At.scratch, size: 4)
-    slowPath(index, from: misses, resume: runtime.miss)
-  }
 }

@@ -1,0 +1,106 @@
+import CHost
+import X86
+
+// Jumps, calls and returns within the segment.
+
+extension Translator {
+  func emitConditionalJump(_ index: Int, _ condition: Int, _ i: Instruction) {
+    ensureHost()
+    branch(code.jump(condition: condition), index, i)
+  }
+
+  /// JRCXZ and LOOP. The flags are in memory at a block's end.
+  func emitCount(_ index: Int, _ i: Instruction) {
+    var condition = 4
+    if case .loop = steps[index].native {
+      code.rm(0x8D, Host.rcx, base: Host.rcx, displacement: -1, size: 8)
+      condition = 5
+    }
+    code.rr(0x85, Host.rcx, Host.rcx, size: 8)
+    branch(code.jump(condition: condition), index, i)
+  }
+
+  /// The end of a block whose jump at `taken` leads to the relative target.
+  private func branch(_ taken: Int, _ index: Int, _ i: Instruction) {
+    let next = pageOffset + steps[index].offset + Int(i.length)
+    let target = next + Int(truncatingIfNeeded: i.immediate)
+    emitDirect(to: next)
+    if target >= 0 && target < 4096 {
+      link(taken, to: target)
+    } else {
+      code.patch(taken, to: code.position)
+      emitDirect(to: target)
+    }
+  }
+
+  func emitReturn(_ index: Int, _ i: Instruction) {
+    let miss = lookUpStack(0, write: false)
+    code.rm(0x8B, Host.a, base: Host.a, index: Host.b, size: 8)
+    let unknown = code.lookUpJump()
+    moveStack(8 + (i.operands.0.kind == .immediate ? Int(i.immediate) & 0xFFFF : 0))
+    code.groupImmediate(4, Host.a, -4096, size: 8)
+    code.store(Host.a, At.pageRIP)
+    code.onSet(0xFF, 4, At.jump + 8, size: 4)
+    slowPath(index, from: [miss, unknown], resume: runtime.miss)
+  }
+
+  func emitJump(_ index: Int, _ i: Instruction) {
+    let operand = i.operands.0
+    if operand.kind == .relative {
+      emitDirect(to: pageOffset + steps[index].offset + Int(i.length) + Int(truncatingIfNeeded: i.immediate))
+      return
+    }
+    var misses: [Int] = []
+    if operand.kind == .memory {
+      misses.append(lookUp(i, size: 8, write: false))
+      code.rm(0x8B, Host.a, base: Host.a, index: Host.b, size: 8)
+    } else {
+      let from = value(guest(operand), Host.a)
+      if from != Host.a { code.rr(0x8B, Host.a, from, size: 8) }
+    }
+    misses.append(code.lookUpJump())
+    code.groupImmediate(4, Host.a, -4096, size: 8)
+    code.store(Host.a, At.pageRIP)
+    code.onSet(0xFF, 4, At.jump + 8, size: 4)
+    slowPath(index, from: misses, resume: runtime.miss)
+  }
+
+  func emitCall(_ index: Int, _ i: Instruction) {
+    let operand = i.operands.0
+    let next = pageOffset + steps[index].offset + Int(i.length)
+    func pushReturn() -> Int {
+      let miss = lookUpStack(-8, write: true)
+      code.rr(0x03, Host.a, Host.b, size: 8)
+      code.load(Host.b, At.pageRIP)
+      code.rm(0x8D, Host.b, base: Host.b, displacement: next, size: 8)
+      code.rm(0x89, Host.b, base: Host.a, size: 8)
+      moveStack(-8)
+      return miss
+    }
+    if operand.kind == .relative {
+      let miss = pushReturn()
+      emitDirect(to: next + Int(truncatingIfNeeded: i.immediate))
+      slowPath(index, from: [miss], resume: runtime.miss)
+      return
+    }
+    var misses: [Int] = []
+    if operand.kind == .memory {
+      misses.append(lookUp(i, size: 8, write: false))
+      code.rm(0x8B, Host.a, base: Host.a, index: Host.b, size: 8)
+    } else {
+      let from = value(guest(operand), Host.a)
+      if from != Host.a { code.rr(0x8B, Host.a, from, size: 8) }
+    }
+    misses.append(code.lookUpJump())
+    // The target and its code wait in memory while the return address is pushed, which may still fault.
+    code.store(Host.a, At.rip)
+    code.onSet(0x8B, Host.b, At.jump + 8, size: 8)
+    code.store(Host.b, At.scratch)
+    misses.append(pushReturn())
+    code.load(Host.a, At.rip)
+    code.groupImmediate(4, Host.a, -4096, size: 8)
+    code.store(Host.a, At.pageRIP)
+    code.rs(0xFF, 4, At.scratch, size: 4)
+    slowPath(index, from: misses, resume: runtime.miss)
+  }
+}
