@@ -84,8 +84,7 @@ extension PVMachine {
     let v = PVCPU(id: 0, vcpu: vcpu)
     domain.vcpus = [v]
     v.installArchitecture(domain)
-    // Lockstep looks for a difference exit by exit.
-    if console == nil { domain.serveExits(of: v) }
+    domain.serveExits(of: v)
     let storePort = domain.events.allocateUnbound(remote: .control)
     let consolePort = domain.events.allocateUnbound(remote: .control)
     let start: StartOfDay

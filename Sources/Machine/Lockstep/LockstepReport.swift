@@ -8,7 +8,7 @@ struct LockstepReport {
   private var block: [PlacedInstruction] = []
   private var machineAddress: UInt64?
   private var length = 0
-  private var culprit: Int?
+  private var culprit: PlacedInstruction?
   private var exits: (String, String)?
 
   init(left: StateCapture, right: StateCapture) {
@@ -28,8 +28,8 @@ struct LockstepReport {
     self.length = length
   }
 
-  /// The first instruction with a difference, by its place in the block, and what it began with.
-  mutating func note(instruction: Int, before: StateCapture, exits: (String, String)?) {
+  /// The first instruction with a difference, and what it began with.
+  mutating func note(instruction: PlacedInstruction?, before: StateCapture, exits: (String, String)?) {
     culprit = instruction
     self.before = before
     self.exits = exits
@@ -49,8 +49,7 @@ struct LockstepReport {
   /// - Parameter remark: what is special about the difference, as the rest of "the difference …".
   func text(_ remark: String?, frames: [MemoryDifference]) -> String {
     var lines = ["paravane: lockstep: the engines differ after \(before?.instructions ?? left.instructions) instructions"]
-    if let culprit, culprit < block.count {
-      let instruction = block[culprit]
+    if let instruction = culprit {
       lines.append("  instruction \(Self.hex(instruction.address)): \(instruction.text)  [\(Self.hex(instruction.bytes))]")
     }
     if let remark { lines.append("  the difference \(remark)") }
@@ -58,8 +57,8 @@ struct LockstepReport {
     if let first = block.first {
       let machine = machineAddress.map { " (machine address \(Self.hex($0)))" } ?? ""
       lines.append("  block \(Self.hex(first.address))\(machine), instructions: \(length)")
-      for (index, instruction) in block.enumerated() {
-        let mark = index == culprit ? ">" : " "
+      for instruction in block {
+        let mark = instruction.address == culprit?.address ? ">" : " "
         let bytes = Self.hex(instruction.bytes)
         let space = String(repeating: " ", count: max(1, 32 - bytes.count))
         lines.append("  \(mark) \(Self.hex(instruction.address))  \(bytes)\(space)\(instruction.text)")

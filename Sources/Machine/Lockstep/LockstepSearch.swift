@@ -101,6 +101,7 @@ struct LockstepSearch {
     let start = right.vcpu.now
     for prefix in 1...length {
       let before = StateCapture(left.vcpu)
+      let next = left.vcpu.instructions(count: 1).first
       let exit = left.runGuest(left.vcpu, start + UInt64(prefix))
       memory.restore(right.memory)
       right.vcpu.restore(processor)
@@ -108,7 +109,7 @@ struct LockstepSearch {
       let other = right.runGuest(right.vcpu, start + UInt64(prefix))
       let frames = memory.changed(left.memory, right.memory)
       if exit != other || !left.vcpu.agrees(with: right.vcpu) || frames.contains(where: { !pair.isSame($0) }) {
-        report.note(instruction: prefix - 1, before: before, exits: exit == other ? nil : ("\(exit)", "\(other)"))
+        report.note(instruction: next, before: before, exits: exit == other ? nil : ("\(exit)", "\(other)"))
         report.after(pair)
         return report.text(nil, frames: memory.writes(frames, left.memory, right.memory))
       }
@@ -181,7 +182,8 @@ struct LockstepSearch {
     _ = pair.interpreter.runGuest(pair.interpreter.vcpu, end - 1)
     report = LockstepReport(pair)
     report?.note(block: pair.interpreter.vcpu, length: 1)
-    report?.note(instruction: 0, before: StateCapture(pair.interpreter.vcpu), exits: nil)
+    report?.note(
+      instruction: pair.interpreter.vcpu.instructions(count: 1).first, before: StateCapture(pair.interpreter.vcpu), exits: nil)
     _ = pair.interpreter.runGuest(pair.interpreter.vcpu, end)
     _ = pair.translator.runGuest(pair.translator.vcpu, end)
     report?.after(pair)
