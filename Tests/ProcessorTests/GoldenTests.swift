@@ -14,8 +14,11 @@ import X86
     let every =
       PH_VECTOR_SSE3 | PH_VECTOR_SSSE3 | PH_VECTOR_SSE41 | PH_VECTOR_SSE42 | PH_VECTOR_AES | PH_VECTOR_PCLMULQDQ | PH_VECTOR_SHA
       | PH_VECTOR_AVX2 | PH_VECTOR_FMA | PH_VECTOR_F16C
-    guard Int(VectorNative.hostFeatures) & Int(every) == Int(every) else {
-      print("golden: not compared: the listings are those of a host with SHA and all of x86-64-v3, and this one has less")
+    let integers: HostIntegerFeatures = [.bmi1, .bmi2, .popcnt, .lzcnt, .movbe, .adx, .crc32, .cmpxchg16b]
+    guard Int(VectorNative.hostFeatures) & Int(every) == Int(every), HostIntegerFeatures.present.isSuperset(of: integers),
+      HostKnownResults.groups.allSatisfy({ HostKnownResults.present.contains($0.0) })
+    else {
+      print("golden: not compared: the listings are those of a recent Intel host with SHA, ADX and all of x86-64-v3, and this one differs")
       return
     }
     guard let listings = try Self.listings() else { return }
@@ -95,6 +98,7 @@ import X86
       for child in Mirror(reflecting: translator.runtime).children {
         if let name = child.label, let offset = child.value as? Int { routines[offset] = name }
       }
+      routines[translator.fetchHostFlags] = "fetchHostFlags"
       self.routines = routines
     }
 

@@ -16,6 +16,21 @@ enum {
 };
 uint32_t ph_integer_features(void);
 
+/// Groups of instructions whose results that the manuals leave undefined are the host's too as Documentation/UndefinedResults.md has
+/// them: tried out.
+enum {
+  PH_KNOWN_SHIFTS = 1,
+  PH_KNOWN_DOUBLE_SHIFTS = 2,
+  PH_KNOWN_ROTATES = 4,
+  PH_KNOWN_PRODUCTS = 8,
+  PH_KNOWN_SCANS = 16,
+  PH_KNOWN_BIT_TESTS = 32,
+  PH_KNOWN_EXCHANGES = 64,
+  PH_KNOWN_COUNTS = 128,
+  PH_KNOWN_FIELDS = 256,
+};
+uint32_t ph_known_results(void);
+
 /// Opens a new pty's master side and writes the slave's path into `name`; -1 with errno. (Swift's C library module hides
 /// these behind a feature macro.)
 int ph_open_pty(char *name, size_t size);

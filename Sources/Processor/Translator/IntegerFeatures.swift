@@ -14,6 +14,25 @@ struct HostIntegerFeatures: OptionSet, Sendable {
   static let present = Self(rawValue: ph_integer_features())
 }
 
+/// Groups of instructions whose results that the manuals leave undefined the host gives as `Documentation/UndefinedResults.md` has them.
+struct HostKnownResults: OptionSet, Sendable {
+  var rawValue: UInt32
+  static let present = Self(rawValue: ph_known_results())
+
+  /// What must not run as itself on a host that has other results, by group.
+  static let groups: [(Self, [String])] = [
+    (Self(rawValue: UInt32(PH_KNOWN_SHIFTS)), ["shl", "shr", "sar"]),
+    (Self(rawValue: UInt32(PH_KNOWN_DOUBLE_SHIFTS)), ["shld", "shrd"]),
+    (Self(rawValue: UInt32(PH_KNOWN_ROTATES)), ["rol", "ror", "rcl", "rcr"]),
+    (Self(rawValue: UInt32(PH_KNOWN_PRODUCTS)), ["mul", "imul"]),
+    (Self(rawValue: UInt32(PH_KNOWN_SCANS)), ["bsf", "bsr"]),
+    (Self(rawValue: UInt32(PH_KNOWN_BIT_TESTS)), ["bt", "bts", "btr", "btc"]),
+    (Self(rawValue: UInt32(PH_KNOWN_EXCHANGES)), ["cmpxchg"]),
+    (Self(rawValue: UInt32(PH_KNOWN_COUNTS)), ["tzcnt", "lzcnt"]),
+    (Self(rawValue: UInt32(PH_KNOWN_FIELDS)), ["andn", "bextr", "blsi", "blsmsk", "blsr", "bzhi"]),
+  ]
+}
+
 /// An instruction of BMI1 or BMI2.
 struct ThreeOperandEncoding: Sendable {
   /// Where the operands go, as the assembly language orders them.

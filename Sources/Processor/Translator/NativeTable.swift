@@ -48,7 +48,7 @@ enum Native: Sendable {
   /// By mnemonic number.
   static let table: [Native?] = {
     var table = [Native?](repeating: nil, count: 1 << 12)
-    func set(_ name: String, _ native: Native) {
+    func set(_ name: String, _ native: Native?) {
       if let mnemonic = Mnemonic(name) { table[Int(mnemonic.rawValue)] = native }
     }
     set("mov", .move)
@@ -129,6 +129,9 @@ enum Native: Sendable {
       set("adox", .addFlag(0xF3))
     }
     for (name, encoding) in ThreeOperandEncoding.all where host.contains(encoding.needs) { set(name, .threeOperand(encoding)) }
+    for (group, names) in HostKnownResults.groups where !HostKnownResults.present.contains(group) {
+      for name in names { set(name, nil) }
+    }
     return table
   }()
 }
