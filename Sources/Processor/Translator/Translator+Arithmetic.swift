@@ -228,11 +228,7 @@ extension Translator {
     } else {
       code.rm(sized(0xFE, size), number, base: Host.a, index: Host.b, size: size)
     }
-    if step.hostFlags & FlagSet.carry != 0 {
-      // bt dword [flags_carry], 0
-      code.rs(0x0FBA, 4, At.flagsCarry, size: 4)
-      code.byte(0)
-    }
+    if step.hostFlags & FlagSet.carry != 0 { carryFromByte(At.flagsCarry) }
     hostValid = true
     slowPath(index, from: [miss], resume: code.position)
   }

@@ -50,6 +50,14 @@ extension Translator {
     }
   }
 
+  /// CF from a byte of the state that is 0 or 1; changes `b` and no other flag. (Not BT in memory: that reads more than the byte that was
+  /// stored, which the host would wait for.)
+  func carryFromByte(_ displacement: Int) {
+    code.rs(0x0FB6, Host.b, displacement, size: 4)
+    code.rr(0x0FBA, 4, Host.b, size: 4)
+    code.byte(0)
+  }
+
   /// Bytes that one kind takes in the table of `writeFlagFetch`.
   private static let stride = 64
 
@@ -71,8 +79,7 @@ extension Translator {
       case NativeFlags.increment, NativeFlags.decrement:
         // Once back and once more forth: all flags but the carry, which is loaded first.
         code.load(Host.a, At.flagsA + state)
-        code.rs(0x0FBA, 4, At.flagsB + state, size: 4)
-        code.byte(0)
+        carryFromByte(At.flagsB + state)
         let forth = kind == NativeFlags.increment ? 0 : 1
         code.rr(0xFE + op, 1 - forth, Host.a, size: size)
         code.rr(0xFE + op, forth, Host.a, size: size)
@@ -101,8 +108,7 @@ extension Translator {
         code.position = start + kind * Self.stride
         if piece(kind & ~3, 1 << (kind & 3)) {
           if carry {
-            code.rs(0x0FBA, 4, At.flagsCarry + state, size: 4)
-            code.byte(0)
+            carryFromByte(At.flagsCarry + state)
           }
           popB()
           code.byte(0xC3)
