@@ -69,6 +69,9 @@ extension PVMachine {
     work.block_lookups = run.lookups
     work.translated_entries = run.translated
     work.interpreted_blocks = run.interpreted
+    work.crossing_instructions = run.crossings
+    work.young_blocks = run.young
+    work.refused_blocks = run.refused
     work.tlb_walks = tlb.walks
     work.tlb_data_fills = tlb.dataFills
     work.tlb_fetch_fills = tlb.fetchFills
@@ -78,6 +81,7 @@ extension PVMachine {
     work.tlb_inherited_sets = tlb.inherited
     work.tlb_flushes = tlb.flushes
     work.tlb_table_drops = tlb.tableDrops
+    work.tlb_wide_drops = tlb.wideDrops
     work.jump_clears = tlb.jumpClears
     work.blocks_decoded = code.blocks
     work.code_flushes = code.flushes

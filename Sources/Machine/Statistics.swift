@@ -44,6 +44,9 @@ public struct Statistics: Encodable, Sendable {
     public var block_lookups: UInt64 = 0
     public var translated_entries: UInt64 = 0
     public var interpreted_blocks: UInt64 = 0
+    public var crossing_instructions: UInt64 = 0
+    public var young_blocks: UInt64 = 0
+    public var refused_blocks: UInt64 = 0
     public var tlb_walks: UInt64 = 0
     public var tlb_data_fills: UInt64 = 0
     public var tlb_fetch_fills: UInt64 = 0
@@ -53,6 +56,7 @@ public struct Statistics: Encodable, Sendable {
     public var tlb_inherited_sets: UInt64 = 0
     public var tlb_flushes: UInt64 = 0
     public var tlb_table_drops: UInt64 = 0
+    public var tlb_wide_drops: UInt64 = 0
     public var jump_clears: UInt64 = 0
     public var blocks_decoded: UInt64 = 0
     public var code_flushes: UInt64 = 0

@@ -110,6 +110,7 @@ extension VCPU {
     if block.pointee.code == nil {
       block.pointee.entries &+= 1
       guard block.pointee.entries == Translator.threshold, translate(block) else {
+        if block.pointee.entries < Translator.threshold { turn.pointee.counters.young &+= 1 } else { turn.pointee.counters.refused &+= 1 }
         turn.pointee.pendingLink = 0
         return false
       }
@@ -220,7 +221,6 @@ extension VCPU {
       guard let translator = Translator(blocks: blocks, memory: memory) else { return false }
       self.translator = translator
       translator.keepsReport = report
-      translations.setMissCode(translator.missCode)
       blocks.translatedCodeDropped = { [unowned self] frame in translations.dropJumps(frame: frame) }
       blocks.everythingForgotten = { [unowned self] in
         self.translator?.flush()
@@ -252,13 +252,17 @@ extension VCPU {
   private func currentBlock() -> UnsafeMutablePointer<pv_block>? {
     let rip = cpu.pointee.rip
     guard let address = translateFetch(rip) else { return nil }
-    if let block = blocks.find(address | UInt64(cpu.pointee.mode) << 56) { return block }
+    let key = address | UInt64(cpu.pointee.mode) << 56
+    if address & 4095 > 4096 - 15 && blocks.isCrossing(key) {
+      turn.pointee.counters.crossings &+= 1
+      return crossingBlock(rip, address)
+    }
+    if let block = blocks.find(key) { return block }
     return buildBlock(rip, address)
   }
 
   @inline(never) private func buildBlock(_ rip: UInt64, _ address: UInt64) -> UnsafeMutablePointer<pv_block>? {
-    if blocks.isCrossing(address | UInt64(cpu.pointee.mode) << 56) { return crossingBlock(rip, address) }
-    return withHostModes {
+    withHostModes {
       if let block = blocks.build(address: address, mode: cpu.pointee.mode) { return block }
       return crossingBlock(rip, address)
     }
@@ -306,4 +310,9 @@ public struct RunCounters: Sendable, Equatable {
   public var lookups: UInt64 = 0
   public var translated: UInt64 = 0
   public var interpreted: UInt64 = 0
+  /// Of the look-ups, instructions that cross pages.
+  public var crossings: UInt64 = 0
+  /// Of those in the interpreter: blocks too young to be translated, and blocks that could not be.
+  public var young: UInt64 = 0
+  public var refused: UInt64 = 0
 }

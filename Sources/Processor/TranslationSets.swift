@@ -32,6 +32,10 @@ final class TranslationSets {
     /// cr3 | privilege, or `unused`: then the set may still hold what is to be emptied before its next use.
     var key: UInt64
     var lastUse: UInt64
+    /// The address space is no more, but what the set holds of the upper half is right for any other with the top-level entries that
+    /// `images` has for the set.
+    var kept = false
+    var privilege: UInt64 = 0
   }
 
   /// What frames are to the sets: bit n speaks of set n. A bit may outlive its reason.
@@ -40,7 +44,12 @@ final class TranslationSets {
     var fed: UInt16
     /// May hold the right to write this frame without looking.
     var written: UInt16
+    /// Where the table in this frame maps, as linear bits 47:21, plus 1: all that it fed is there. `manyRegions` if in several places.
+    var region: UInt32
   }
+
+  private static let manyRegions = UInt32.max
+  @inline(__always) private static func region(_ page: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: (page >> 21) & 0x7FF_FFFF) &+ 1 }
 
   struct Hot {
     var clock: UInt64 = 0
@@ -53,16 +62,13 @@ final class TranslationSets {
   private let memory: MachineMemory
   private let sets: UnsafeMutableRawPointer
   private let infos: UnsafeMutablePointer<Info>
+  private let images: UnsafeMutableRawPointer
   private let bits: UnsafeMutablePointer<UInt64>
   /// Per set and fetch slot: bit n says that jumps into its page may be in word n (modulo 64) of the jumps' bit map.
   private let jumpGroups: UnsafeMutablePointer<UInt64>
   private let uses: UnsafeMutablePointer<FrameUse>
   let hot: UnsafeMutablePointer<Hot>
   /// What empty jump slots lead to.
-  private var missCode: UnsafeMutableRawPointer?
-  /// Any address may be jumped to: the empty slot's is one that belongs in another slot.
-  @inline(__always) private func emptyJump(_ slot: Int) -> pv_jump_entry { pv_jump_entry(rip: slot == 0 ? 1 : 0, code: missCode) }
-
   /// Words of a set's bit map: slots to read, slots to write, fetch slots, jump slots.
   private static let dataWords = dataSlots / 64
   private static let fetchWords = fetchSlots / 64
@@ -73,6 +79,7 @@ final class TranslationSets {
     self.memory = memory
     infos = .allocate(capacity: Self.count)
     infos.initialize(repeating: Info(key: Self.unused, lastUse: 0), count: Self.count)
+    images = .allocate(byteCount: Self.count * 2048, alignment: 8)
     bits = .allocate(capacity: Self.count * Self.words)
     bits.initialize(repeating: 0, count: Self.count * Self.words)
     jumpGroups = .allocate(capacity: Self.count * Self.fetchSlots)
@@ -94,6 +101,7 @@ final class TranslationSets {
   deinit {
     munmap(sets, Self.count * Self.stride)
     infos.deallocate()
+    images.deallocate()
     bits.deallocate()
     jumpGroups.deallocate()
     munmap(uses, memory.frameCount * MemoryLayout<FrameUse>.stride)
@@ -103,8 +111,8 @@ final class TranslationSets {
   private func initialise(_ set: Int) {
     for way in Way.all { way.tags(at(set))[0] = Self.emptyDataTag(0) }
     let fetch = Self.fetch(at(set))
-    for slot in 0..<Self.fetchSlots { fetch[slot] = pv_fetch_entry(tag: Self.emptyFetchTag(slot), table: 0, frame: 0) }
-    for slot in 0..<Self.jumpSlots { Self.jumps(at(set))[slot] = emptyJump(slot) }
+    fetch[0].tag = Self.emptyFetchTag(0)
+    Self.jumps(at(set))[0] = Self.emptyJump(0)
   }
 
   /// One of the two data tables.
@@ -148,7 +156,9 @@ final class TranslationSets {
 
   /// The tag of a slot that holds nothing: a page address that belongs in another slot.
   @inline(__always) static func emptyDataTag(_ slot: Int) -> UInt64 { slot == 0 ? 4096 : 0 }
-  @inline(__always) static func emptyFetchTag(_ slot: Int) -> UInt64 { UInt64(slot ^ (fetchSlots / 2)) << 12 }
+  @inline(__always) static func emptyFetchTag(_ slot: Int) -> UInt64 { slot == 0 ? 4096 : 0 }
+  /// Any address may be jumped to: the empty slot's is one that belongs in another slot, so its code is never used.
+  @inline(__always) private static func emptyJump(_ slot: Int) -> pv_jump_entry { pv_jump_entry(rip: slot == 0 ? 1 : 0, code: nil) }
   /// The slot of a jump's target.
   @inline(__always) static func jumpSlot(_ rip: UInt64) -> Int {
     Int(truncatingIfNeeded: (rip ^ (rip >> 9)) & UInt64(jumpSlots - 1))
@@ -191,7 +201,7 @@ final class TranslationSets {
     let slot = Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.dataSlots - 1))
     let bit = UInt16(1) << UInt16(set)
     let base = at(set)
-    uses[Int(table)].fed |= bit
+    noteTable(table, page, bit)
     h.pointee.counters.dataFills &+= 1
     if !writing || Way.read.tags(base)[slot] == Self.emptyDataTag(slot) {
       fill(.read, set, base, slot, page, host, frame, table)
@@ -200,6 +210,14 @@ final class TranslationSets {
       fill(.write, set, base, slot, page, host, frame, table)
       uses[Int(frame)].written |= bit
     }
+  }
+
+  /// A table fed an entry of a set.
+  @inline(__always) private func noteTable(_ table: UInt32, _ page: UInt64, _ bit: UInt16) {
+    let use = uses + Int(table)
+    let region = Self.region(page)
+    if use.pointee.region != region { use.pointee.region = use.pointee.fed == 0 ? region : Self.manyRegions }
+    use.pointee.fed |= bit
   }
 
   @inline(__always) private func fill(
@@ -224,7 +242,7 @@ final class TranslationSets {
     }
     entry.pointee = pv_fetch_entry(tag: page, table: table, frame: frame)
     Self.mark(fetchBits(set), slot)
-    uses[Int(table)].fed |= UInt16(1) << UInt16(set)
+    noteTable(table, page, UInt16(1) << UInt16(set))
     h.pointee.counters.fetchFills &+= 1
   }
 
@@ -272,16 +290,34 @@ final class TranslationSets {
       }
     }
     if chosen < 0 {
-      chosen = victim
       h.pointee.counters.newSets &+= 1
-      empty(chosen)
+      chosen = keptSet(key, besides: before)
+      if chosen < 0 {
+        chosen = victim
+        empty(chosen)
+        infos[chosen].key = key
+        inherit(chosen, from: before)
+      }
       infos[chosen].key = key
-      inherit(chosen, from: before)
+      infos[chosen].kept = false
     }
     infos[chosen].lastUse = h.pointee.clock
     if chosen != before { h.pointee.previous = before }
     h.pointee.current = chosen
     return at(chosen)
+  }
+
+  /// A set without an address space whose upper half is right for this one; -1 for none.
+  private func keptSet(_ key: UInt64, besides current: Int) -> Int {
+    let top = (key & ~4095) &+ 2048
+    guard memory.contains(top, 2048) else { return -1 }
+    for index in 0..<Self.count where infos[index].kept && index != current && infos[index].privilege == key & 4095 {
+      if memcmp(images + index &* 2048, memory.base + Int(top), 2048) == 0 {
+        hot.pointee.counters.inherited &+= 1
+        return index
+      }
+    }
+    return -1
   }
 
   /// Copies the translations of the upper half, if both top-level tables have the same entries for it, and the same privilege:
@@ -307,7 +343,7 @@ final class TranslationSets {
         let fed = way.sources(old)[slot]
         way.sources(new)[slot] = fed
         Self.mark(map, slot)
-        uses[Int(fed.table)].fed |= bit
+        noteTable(fed.table, tag, bit)
         if way.word != 0 { uses[Int(fed.frame)].written |= bit }
       }
     }
@@ -317,7 +353,7 @@ final class TranslationSets {
       newFetch[slot] = entry
       groups(set, entry.tag).pointee = groups(source, entry.tag).pointee
       Self.mark(newFetchBits, slot)
-      uses[Int(entry.table)].fed |= bit
+      noteTable(entry.table, entry.tag, bit)
     }
     Self.forEach(jumpBits(source), Self.jumpWords) { slot in
       guard oldJumps[slot].rip >> 63 != 0 else { return }
@@ -354,14 +390,67 @@ final class TranslationSets {
   /// Drops every translation of every set.
   func flushAll() {
     hot.pointee.counters.flushes &+= 1
-    for index in 0..<Self.count where index != hot.pointee.current { infos[index].key = Self.unused }
+    for index in 0..<Self.count where index != hot.pointee.current {
+      infos[index].key = Self.unused
+      infos[index].kept = false
+    }
     empty(hot.pointee.current)
   }
 
-  /// A top-level table is one no more: its sets hold nothing now.
+  /// A top-level table is one no more: its sets hold nothing of the lower half now. The upper half is kept for the next address space
+  /// with the same one.
   func rootLeft(_ root: UInt64) {
+    let top = (root & ~4095) &+ 2048
     for index in 0..<Self.count where infos[index].key & ~4095 == root & ~4095 && infos[index].key != Self.unused {
-      if index == hot.pointee.current { empty(index) } else { infos[index].key = Self.unused }
+      if index == hot.pointee.current || !memory.contains(top, 2048) {
+        empty(index)
+        continue
+      }
+      emptyLower(index)
+      infos[index].privilege = infos[index].key & 4095
+      infos[index].key = Self.unused
+      infos[index].kept = true
+      (images + index &* 2048).copyMemory(from: memory.base + Int(top), byteCount: 2048)
+    }
+  }
+
+  /// The level-3 table in a frame is one no more: no kept set may rest on it, lest it be one again with another content.
+  func directoryLeft(_ table: UInt64) {
+    for index in 0..<Self.count where infos[index].kept {
+      let image = (images + index &* 2048).assumingMemoryBound(to: UInt64.self)
+      for slot in 0..<256 where image[slot] & 1 != 0 && (image[slot] & 0x000F_FFFF_FFFF_F000) >> 12 == table { infos[index].kept = false }
+    }
+  }
+
+  /// Drops what a set holds of the lower half.
+  private func emptyLower(_ set: Int) {
+    let base = at(set)
+    emptyLower(set, base, .read)
+    emptyLower(set, base, .write)
+    let fetch = Self.fetch(base)
+    Self.forEach(fetchBits(set), Self.fetchWords) { slot in
+      guard fetch[slot].tag >> 63 == 0 else { return }
+      forgetLowerTable(fetch[slot].table, ~(UInt16(1) << UInt16(set)))
+      dropFetch(set, slot)
+    }
+  }
+
+  /// A table that is in the lower half only feeds nothing of this set any more.
+  @inline(__always) private func forgetLowerTable(_ table: UInt32, _ keep: UInt16) {
+    let use = uses + Int(table)
+    if use.pointee.region != Self.manyRegions && (use.pointee.region &- 1) >> 26 & 1 == 0 { use.pointee.fed &= keep }
+  }
+
+  private func emptyLower(_ set: Int, _ base: UnsafeMutableRawPointer, _ way: Way) {
+    let keep = ~(UInt16(1) << UInt16(set))
+    let map = dataBits(set, way)
+    let tags = way.tags(base)
+    Self.forEach(map, Self.dataWords) { slot in
+      guard tags[slot] >> 63 == 0 else { return }
+      // The upper half may hold the right to write the same frame: that bit stays.
+      forgetLowerTable(way.sources(base)[slot].table, keep)
+      tags[slot] = Self.emptyDataTag(slot)
+      Self.unmark(map, slot)
     }
   }
 
@@ -372,23 +461,39 @@ final class TranslationSets {
     if mask != 0 { dropEntry(mask, table, index & 511) }
   }
 
-  private func dropEntry(_ mask: UInt16, _ table: UInt32, _ index: Int) {
+  @inline(never) private func dropEntry(_ mask: UInt16, _ table: UInt32, _ index: Int) {
+    let region = uses[Int(table)].region
+    guard region != Self.manyRegions else { return dropEntryAnywhere(mask, table, index) }
+    // The one page that the entry maps, whichever half it is in: tags are compared by table.
+    let page = Int(truncatingIfNeeded: region &- 1) &* 512 &+ index
+    let (dataSlot, fetchSlot) = (page & (Self.dataSlots - 1), page & (Self.fetchSlots - 1))
     var left = mask
     while left != 0 {
       let set = left.trailingZeroBitCount
       left &= left &- 1
-      let base = at(set)
-      var slot = index & (Self.dataSlots - 1)
-      let (reads, writes) = (Way.read.sources(base), Way.write.sources(base))
-      while slot < Self.dataSlots {
-        if reads[slot].table == table { Way.read.tags(base)[slot] = Self.emptyDataTag(slot) }
-        if writes[slot].table == table { Way.write.tags(base)[slot] = Self.emptyDataTag(slot) }
-        slot += 512
-      }
-      let fetch = Self.fetch(base)
-      slot = index & (Self.fetchSlots - 1)
-      while slot < Self.fetchSlots {
-        if fetch[slot].table == table && fetch[slot].tag != Self.emptyFetchTag(slot) { dropFetch(set, slot) }
+      drop(set, table, dataSlot: dataSlot, fetchSlot: fetchSlot)
+    }
+  }
+
+  /// Drops what is in these slots, if a table fed it.
+  @inline(__always) private func drop(_ set: Int, _ table: UInt32, dataSlot: Int, fetchSlot: Int) {
+    let base = at(set)
+    if Way.read.sources(base)[dataSlot].table == table { Way.read.tags(base)[dataSlot] = Self.emptyDataTag(dataSlot) }
+    if Way.write.sources(base)[dataSlot].table == table { Way.write.tags(base)[dataSlot] = Self.emptyDataTag(dataSlot) }
+    let fetch = Self.fetch(base) + fetchSlot
+    if fetch.pointee.table == table && fetch.pointee.tag != Self.emptyFetchTag(fetchSlot) { dropFetch(set, fetchSlot) }
+  }
+
+  /// As `dropEntry`, for a table that is in an address space twice, or in two at different places.
+  private func dropEntryAnywhere(_ mask: UInt16, _ table: UInt32, _ index: Int) {
+    hot.pointee.counters.wideDrops &+= 1
+    var left = mask
+    while left != 0 {
+      let set = left.trailingZeroBitCount
+      left &= left &- 1
+      var slot = index
+      while slot < max(Self.dataSlots, Self.fetchSlots) {
+        drop(set, table, dataSlot: slot & (Self.dataSlots - 1), fetchSlot: slot & (Self.fetchSlots - 1))
         slot += 512
       }
     }
@@ -397,22 +502,42 @@ final class TranslationSets {
   /// The table in frame `table` was taken out of an address space: drops all that it fed.
   func tableLeft(_ table: UInt32) {
     guard Int(table) < memory.frameCount else { return }
-    var left = uses[Int(table)].fed
-    uses[Int(table)].fed = 0
-    if left != 0 { hot.pointee.counters.tableDrops &+= 1 }
+    let use = uses + Int(table)
+    var left = use.pointee.fed
+    guard left != 0 else { return }
+    let region = use.pointee.region
+    use.pointee.fed = 0
+    use.pointee.region = 0
+    hot.pointee.counters.tableDrops &+= 1
+    // A region's slots lie together.
+    let first = region == Self.manyRegions ? 0 : Int(truncatingIfNeeded: region &- 1) &* 8
     while left != 0 {
       let set = left.trailingZeroBitCount
       left &= left &- 1
+      let (dataWord, dataCount) = Self.words(first, Self.dataWords, all: region == Self.manyRegions)
       let base = at(set)
-      for way in [Way.read, Way.write] {
-        Self.forEach(dataBits(set, way), Self.dataWords) { slot in
-          if way.sources(base)[slot].table == table { way.tags(base)[slot] = Self.emptyDataTag(slot) }
-        }
-      }
-      let fetch = Self.fetch(at(set))
-      Self.forEach(fetchBits(set), Self.fetchWords) { slot in
+      dropTable(table, dataBits(set, .read), Way.read, base, dataWord, dataCount)
+      dropTable(table, dataBits(set, .write), Way.write, base, dataWord, dataCount)
+      let fetch = Self.fetch(base)
+      let (fetchWord, fetchCount) = Self.words(first, Self.fetchWords, all: region == Self.manyRegions)
+      Self.forEach(fetchBits(set) + fetchWord, fetchCount) { bit in
+        let slot = fetchWord &* 64 &+ bit
         if fetch[slot].table == table { dropFetch(set, slot) }
       }
+    }
+  }
+
+  /// The words of a bit map that a region of 2 MiB takes, or all.
+  @inline(__always) private static func words(_ first: Int, _ count: Int, all: Bool) -> (first: Int, count: Int) {
+    all || count < 8 ? (0, count) : (first & (count - 1), 8)
+  }
+
+  @inline(__always) private func dropTable(
+    _ table: UInt32, _ map: UnsafeMutablePointer<UInt64>, _ way: Way, _ base: UnsafeMutableRawPointer, _ first: Int, _ count: Int
+  ) {
+    Self.forEach(map + first, count) { bit in
+      let slot = first &* 64 &+ bit
+      if way.sources(base)[slot].table == table { way.tags(base)[slot] = Self.emptyDataTag(slot) }
     }
   }
 
@@ -435,7 +560,7 @@ final class TranslationSets {
         Self.forEach(map + word, 1) { bit in
           let slot = word &* 64 &+ bit
           guard jumps[slot].rip & ~4095 == page else { return }
-          jumps[slot] = emptyJump(slot)
+          jumps[slot] = Self.emptyJump(slot)
           Self.unmark(map, slot)
         }
         word += 64
@@ -448,7 +573,7 @@ final class TranslationSets {
   private func clearJumps(_ set: Int) {
     let jumps = Self.jumps(at(set))
     let map = jumpBits(set)
-    Self.forEach(map, Self.jumpWords) { slot in jumps[slot] = emptyJump(slot) }
+    Self.forEach(map, Self.jumpWords) { slot in jumps[slot] = Self.emptyJump(slot) }
     for word in 0..<Self.jumpWords { map[word] = 0 }
   }
 
@@ -465,15 +590,6 @@ final class TranslationSets {
       Self.forEach(fetchBits(set), Self.fetchWords) { slot in
         if fetch[slot].frame == frame { dropJumps(set, page: fetch[slot].tag) }
       }
-    }
-  }
-
-  /// Sets the code that empty jump slots lead to.
-  func setMissCode(_ code: UnsafeMutableRawPointer) {
-    missCode = code
-    for set in 0..<Self.count {
-      for slot in 0..<Self.jumpSlots { Self.jumps(at(set))[slot] = emptyJump(slot) }
-      for word in 0..<Self.jumpWords { jumpBits(set)[word] = 0 }
     }
   }
 
@@ -503,6 +619,8 @@ public struct TranslationCounters: Sendable, Equatable {
   /// Everything dropped; what one table fed dropped; all computed jumps dropped.
   public var flushes: UInt64 = 0
   public var tableDrops: UInt64 = 0
+  /// Changed entries of tables that are in several places.
+  public var wideDrops: UInt64 = 0
   public var jumpClears: UInt64 = 0
   /// Page walks, and what they were for.
   public var walks: UInt64 = 0

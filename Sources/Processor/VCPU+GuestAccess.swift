@@ -99,6 +99,9 @@ extension VCPU {
   /// The frame at a machine address stopped being a top-level table: drops the translations of its address space.
   public func pageTableRootLeft(_ cr3: UInt64) { translations.rootLeft(cr3) }
 
+  /// The page in a frame stopped being a level-3 table.
+  public func pageDirectoryLeft(_ table: UInt32) { translations.directoryLeft(UInt64(table)) }
+
   /// Present entries of higher levels changed, or a page stopped being a page table: drops every translation.
   public func flushTranslations() { translations.flushAll() }
 

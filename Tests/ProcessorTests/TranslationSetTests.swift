@@ -93,6 +93,49 @@ import Testing
     }
   }
 
+  /// A process ends and another begins: the second takes over the kernel half, and nothing else; not if a table of that half has been
+  /// something else meanwhile.
+  @Test func theUpperHalfOutlivesItsAddressSpace() throws {
+    let upper: UInt64 = 0xFFFF_8000_0000_0000
+    for intact in [true, false] {
+      let machine = try TestMachine([0x90])
+      let (memory, vcpu) = (machine.memory, machine.vcpu)
+      // Top-level tables at 8, 9 and 10; the lower halves differ, the upper ones go by the level-3 table at 11.
+      for (root, lower) in [(UInt64(8), UInt64(2)), (9, 12), (10, 12)] {
+        memory.store(frame(lower) | 0x27, at: frame(root))
+        memory.store(frame(11) | 0x27, at: frame(root) + 256 * 8)
+      }
+      memory.store(UInt64(0x3000 | 7), at: frame(11))
+      memory.store(frame(13) | 7, at: frame(12))
+      memory.store(frame(14) | 7, at: frame(13))
+      memory.store(frame(0x70) | 7, at: frame(14) + 0x50 * 8)
+      vcpu.setPageTableBase(frame(9))
+      vcpu.setPageTableBase(frame(8))
+      memory.store(frame(0x71) | 7, at: frame(14) + 0x60 * 8)
+      #expect(vcpu.translateData(upper + 0x5_0000, .write, stack: false)?.address == 0x5_0000)
+      #expect(vcpu.translateData(0x6_0000, .write, stack: false)?.address == 0x6_0000)
+      vcpu.setPageTableBase(0x1000)
+      vcpu.pageTableRootLeft(frame(8))
+      if !intact {
+        // The same frame, with another content.
+        vcpu.pageDirectoryLeft(11)
+        memory.store(frame(13) | 7, at: frame(11))
+      }
+      let walks = vcpu.translationCounters.walks
+      vcpu.setPageTableBase(frame(10))
+      #expect(vcpu.translate(upper + 0x5_0000, .write) == (intact ? 0x5_0000 : 0x7_0000))
+      #expect((vcpu.translationCounters.walks == walks) == intact)
+      #expect(vcpu.translate(0x6_0000, .write) == 0x7_1000)
+      // Code there takes the right to write from what was kept too.
+      guard intact else { continue }
+      #expect(vcpu.writableNow(upper + 0x5_0000, 8) != nil)
+      memory.copyIn([0x0F, 5], at: 0x5_0000)
+      machine.cpu.pointee.rip = upper + 0x5_0000
+      #expect(vcpu.run(until: vcpu.now + 10) == .syscall)
+      #expect(vcpu.writableNow(upper + 0x5_0000, 8) == nil)
+    }
+  }
+
   /// Random changes of level-1 entries, tables and address spaces: the sets say what a walk says.
   @Test(arguments: [UInt64(1), 2, 3]) func setsAgreeWithWalks(seed: UInt64) throws {
     let machine = try TestMachine([0x90], frames: 512)

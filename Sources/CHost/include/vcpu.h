@@ -84,13 +84,13 @@ typedef struct pv_fetch_entry {
   uint32_t frame;
 } pv_fetch_entry;
 
-/// Where a computed jump's target is translated: linear address and host code. An empty slot's code is the miss routine.
+/// Where a computed jump's target is translated: linear address and host code. An empty slot's address belongs in another.
 typedef struct pv_jump_entry {
   uint64_t rip;
   void *_Nullable code;
 } pv_jump_entry;
 
-enum { PV_TLB_SIZE = 16384, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 4096 };
+enum { PV_TLB_SIZE = 16384, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 8192 };
 
 /// One set of translations. Two direct-mapped tables for data, of pages that may be read and that may be written without looking: a
 /// copy's two sides never share a slot. A tag is a linear page address, an addend host address minus linear address. Zeroed memory is

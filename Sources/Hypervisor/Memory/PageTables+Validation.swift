@@ -160,7 +160,7 @@ extension PageTables {
       return
     }
     // A table below the top is given up after all entries that led to it, whose change has dropped what it fed.
-    if state.pointee.linear { state.pointee.flushNeeded = true } else if level == 4 { rootLeft(mfn) }
+    if state.pointee.linear { state.pointee.flushNeeded = true } else if level != 2 { tableGone(mfn, level) }
     while n < count {
       if level == 4 && n == Self.xenSlots.lowerBound {
         n = Self.xenSlots.upperBound

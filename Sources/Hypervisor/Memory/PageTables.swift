@@ -217,10 +217,14 @@ public final class PageTables: @unchecked Sendable {
     }
   }
 
-  /// A frame is no top-level table any more.
-  func rootLeft(_ table: UInt64) {
+  /// A frame is no level-3 or level-4 table any more.
+  func tableGone(_ table: UInt64, _ level: Int) {
     guard let list = state.pointee.vcpus else { return }
-    for n in 0..<state.pointee.vcpuCount { list[n]._withUnsafeGuaranteedRef { $0.pageTableRootLeft(table << 12) } }
+    for n in 0..<state.pointee.vcpuCount {
+      list[n]._withUnsafeGuaranteedRef {
+        if level == 4 { $0.pageTableRootLeft(table << 12) } else { $0.pageDirectoryLeft(UInt32(truncatingIfNeeded: table)) }
+      }
+    }
   }
 
   /// Drops stale translations. Every operation ends with it: before the guest runs and before its memory is read again.
