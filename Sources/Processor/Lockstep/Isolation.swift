@@ -66,9 +66,11 @@ extension VCPU {
   public func save() -> SavedProcessor { SavedProcessor(state: cpu.pointee) }
 
   public func restore(_ saved: SavedProcessor) {
-    let translations = cpu.pointee.tlb
+    // What the host itself holds of the translations stays what it is.
+    let (translations, native) = (cpu.pointee.tlb, cpu.pointee.native_set)
     cpu.pointee = saved.state
     cpu.pointee.tlb = translations
+    cpu.pointee.native_set = native
     selectTranslations()
     turn.pointee.pendingLink = 0
   }

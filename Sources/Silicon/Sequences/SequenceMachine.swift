@@ -23,10 +23,47 @@ final class SequenceMachine {
   private static let codeFrames: [UInt64] = [32, 33, 34]
   private static let dataFrames: [UInt64] = [40, 41, 42, 43]
   private static let noExecute: UInt64 = 1 << 63
+  private let atStart: SavedProcessor
 
   init(translating: Bool) throws {
     memory = try MachineMemory(frameCount: Self.frames)
     vcpu = VCPU(memory: memory)
+    let cpu = vcpu.cpu
+    cpu.pointee.cr0 = 0x8005_0033
+    cpu.pointee.cr4 = 0x5_06A0
+    cpu.pointee.efer = 0xD01
+    cpu.pointee.xcr0 = 7
+    cpu.pointee.cpl = 3
+    cpu.pointee.seg.1 = pv_segment(base: 0, limit: 0xFFFF_FFFF, selector: 0xE033, attributes: 0xA_FB)
+    cpu.pointee.seg.2 = pv_segment(base: 0, limit: 0xFFFF_FFFF, selector: 0xE02B, attributes: 0xC_F3)
+    vcpu.descriptorReader = { _ in .outside }
+    vcpu.seed(1)
+    if translating && !vcpu.enableTranslator() { throw SiliconCampaign.Failure.noHost("no executable memory for the translator") }
+    vcpu.setPageTableBase(0x1000)
+    atStart = vcpu.save()
+    cpu.pointee.page_table_context = Unmanaged.passUnretained(self).toOpaque()
+    cpu.pointee.page_table_write = { context, _, _, address, size, value, probe in
+      guard let context else { return 0 }
+      let machine = Unmanaged<SequenceMachine>.fromOpaque(context).takeUnretainedValue()
+      guard size == 8, address >> 12 == 4 || address >> 12 == 8 else { return 0 }
+      // Not the page that runs: until a branch leaves it, whether its entry is looked at again is the engine's own affair.
+      if probe == 0, address >> 3 & 511 >= 0x120 { machine.edit(table: address >> 12, index: address >> 3 & 511, value) }
+      return 1
+    }
+    mapAll()
+  }
+
+  /// Makes everything that a program can see what it was at first. Translations of code stay in their buffer, out of reach.
+  func reset() {
+    let (context, hook) = (cpu.pointee.page_table_context, cpu.pointee.page_table_write)
+    for frame in 0..<UInt64(Self.frames) { memory.zero(frame << 12, count: 4096) }
+    vcpu.restore(atStart)
+    (cpu.pointee.page_table_context, cpu.pointee.page_table_write) = (context, hook)
+    mapAll()
+    vcpu.flushTranslations()
+  }
+
+  private func mapAll() {
     for space in 0..<2 as Range<UInt64> {
       let first = 1 + space * 4
       for level in 0..<3 as Range<UInt64> { memory.store((first + level + 1) << 12 | 7, at: (first + level) << 12) }
@@ -44,26 +81,6 @@ final class SequenceMachine {
       map(0x131, 49, 7)
       map(0x138, first + 3, 5)
     }
-    cpu.pointee.cr0 = 0x8005_0033
-    cpu.pointee.cr4 = 0x5_06A0
-    cpu.pointee.efer = 0xD01
-    cpu.pointee.xcr0 = 7
-    cpu.pointee.cpl = 3
-    cpu.pointee.seg.1 = pv_segment(base: 0, limit: 0xFFFF_FFFF, selector: 0xE033, attributes: 0xA_FB)
-    cpu.pointee.seg.2 = pv_segment(base: 0, limit: 0xFFFF_FFFF, selector: 0xE02B, attributes: 0xC_F3)
-    vcpu.descriptorReader = { _ in .outside }
-    vcpu.seed(1)
-    vcpu.setPageTableBase(0x1000)
-    cpu.pointee.page_table_context = Unmanaged.passUnretained(self).toOpaque()
-    cpu.pointee.page_table_write = { context, _, _, address, size, value, probe in
-      guard let context else { return 0 }
-      let machine = Unmanaged<SequenceMachine>.fromOpaque(context).takeUnretainedValue()
-      guard size == 8, address >> 12 == 4 || address >> 12 == 8 else { return 0 }
-      // Not the page that runs: until a branch leaves it, whether its entry is looked at again is the engine's own affair.
-      if probe == 0, address >> 3 & 511 >= 0x120 { machine.edit(table: address >> 12, index: address >> 3 & 511, value) }
-      return 1
-    }
-    if translating && !vcpu.enableTranslator() { throw SiliconCampaign.Failure.noHost("no executable memory for the translator") }
   }
 
   /// Changes an entry of a level-1 table, as a hypervisor does that has looked at it: `value` says which of the frames and rights
