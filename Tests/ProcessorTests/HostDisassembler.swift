@@ -1,5 +1,6 @@
 import CCapstone
 import CHost
+import X86
 
 @testable import Processor
 
@@ -36,7 +37,8 @@ final class HostDisassembler {
       (\.cr8, "cr8"), (\.xcr0, "xcr0"), (\.efer, "efer"), (\.dr, "dr"), (\.ldt, "ldt"), (\.tsc_aux, "tsc_aux"), (\.cpl, "cpl"),
       (\.mode, "mode"), (\.mxcsr, "mxcsr"), (\.x87_control_status, "x87_control_status"), (\.x87_top, "x87_top"),
       (\.x87_tags, "x87_tags"), (\.vector_ready, "vector_ready"), (\.x87_ip, "x87_ip"), (\.x87_dp, "x87_dp"), (\.random, "random"),
-      (\.page_table_write, "page_table_write"), (\.owner, "owner"), (\.x87, "x87"), (\.scratch, "scratch"),
+      (\.page_table_write, "page_table_write"), (\.owner, "owner"), (\.native_set, "native_set"), (\.page_bits, "page_bits"),
+      (\.x87, "x87"), (\.scratch, "scratch"),
     ]
     for (path, name) in words { fields.append((at(path), name)) }
     for (number, name) in ["es", "cs", "ss", "ds", "fs", "gs"].enumerated() { fields.append((at(\.seg) + number * 16, name)) }
@@ -62,8 +64,16 @@ final class HostDisassembler {
     while size > 0 {
       let offset = Int(address)
       guard cs_disasm_iter(handle, &code, &size, &address, instruction) else {
-        lines.append(Line(offset: offset, text: "(bad)", target: nil))
-        return lines
+        // Not every form is known to Capstone; the project's own decoder is asked then.
+        let rest = UnsafeRawBufferPointer(start: buffer + offset, count: min(15, end - offset))
+        guard let own = try? Decoder.decode(rest, mode: .long64) else {
+          lines.append(Line(offset: offset, text: "(bad)", target: nil))
+          return lines
+        }
+        lines.append(Line(offset: offset, text: own.description, target: nil))
+        let length = Int(own.length)
+        (code, size, address) = (buffer + offset + length, end - offset - length, UInt64(offset + length))
+        continue
       }
       let name = withUnsafeBytes(of: instruction.pointee.mnemonic) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
       let operands = withUnsafeBytes(of: instruction.pointee.op_str) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
@@ -105,8 +115,9 @@ final class HostDisassembler {
         }
         return text[..<open.lowerBound].replacing(" ptr", with: "") + "[" + field(offset) + "]"
       }
-      if let value = Self.number(String(text)), value >= 0x5000_0000_0000, value < 0x8000_0000_0000, !known.contains(value) {
-        return "site"
+      // A pointer of user space, perhaps with marks in its top bits.
+      if let value = Self.number(String(text)), !known.contains(value), value & 0xFFFF_FFFF_FFFF >= 0x5000_0000_0000, value & 1 << 47 == 0 {
+        return value >> 48 == 0 ? "site" : "site with 0x\(String(value >> 48, radix: 16))"
       }
       text.replace(" ptr", with: "")
       return String(text)
