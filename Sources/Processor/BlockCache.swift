@@ -263,8 +263,11 @@ final class BlockCache {
     if slot.pointee.key == key && slot.pointee.bytes == bytes {
       singleOperations.initialize(to: slot.pointee.operation)
     } else {
-      let lowered = withUnsafeBytes(of: bytes) {
-        lower(UnsafeRawBufferPointer(rebasing: $0[0..<15]), offset: 0, ordinal: 0, mode: mode, into: singleOperations)
+      // Decoding must leave no flag of its own in the guest's MXCSR.
+      let lowered = withHostModes {
+        withUnsafeBytes(of: bytes) {
+          lower(UnsafeRawBufferPointer(rebasing: $0[0..<15]), offset: 0, ordinal: 0, mode: mode, into: singleOperations)
+        }
       }
       guard case .operation = lowered else { return nil }
       slot.pointee = Crossing(key: key, bytes: bytes, operation: singleOperations.pointee)

@@ -7,6 +7,20 @@ import Testing
   /// mov ecx, 1000; xor eax, eax; 1: add rax, rcx; dec rcx; jnz 1b; syscall
   static let sum: [UInt8] = [0xB9, 0xE8, 3, 0, 0, 0x31, 0xC0, 0x48, 1, 0xC8, 0x48, 0xFF, 0xC9, 0x75, 0xF8, 0x0F, 5]
 
+  /// Decoding computes with floating point now and then; nothing of that may show in the guest's flags.
+  @Test func decodingAcrossPagesLeavesMXCSRAlone() throws {
+    let machine = try TestMachine([])
+    let start = TestMachine.code + 4096 - 3
+    for displacement in 0..<8 as Range<UInt8> {
+      // cvtss2si edx, [rax + displacement], of 0; syscall
+      machine.memory.copyIn([0xF3, 0x0F, 0x2D, 0x50, displacement, 0x0F, 5], at: start)
+      machine.cpu.pointee.rip = start
+      machine.cpu.pointee.gpr.0 = TestMachine.data
+      #expect(machine.vcpu.run(until: machine.vcpu.now + 100) == .syscall)
+      #expect(machine.cpu.pointee.mxcsr == 0x1F80)
+    }
+  }
+
   @Test func runsALoopAndCountsItsInstructions() throws {
     let machine = try TestMachine(Self.sum)
     #expect(machine.vcpu.run(until: 1_000_000) == .syscall)
