@@ -119,18 +119,24 @@ final class TranslationSets {
   struct Way {
     let tag: Int
     let addend: Int
+    let host: Int
     let source: Int
     /// Word in the set's bit map.
     let word: Int
-    static let read = Way(tag: Int(PV_TLB_READ_TAG), addend: Int(PV_TLB_READ_ADDEND), source: Int(PV_TLB_READ_SOURCE), word: 0)
+    static let read = Way(
+      tag: Int(PV_TLB_READ_TAG), addend: Int(PV_TLB_READ_ADDEND), host: Int(PV_TLB_READ_HOST), source: Int(PV_TLB_READ_SOURCE), word: 0)
     static let write = Way(
-      tag: Int(PV_TLB_WRITE_TAG), addend: Int(PV_TLB_WRITE_ADDEND), source: Int(PV_TLB_WRITE_SOURCE), word: TranslationSets.dataWords)
+      tag: Int(PV_TLB_WRITE_TAG), addend: Int(PV_TLB_WRITE_ADDEND), host: Int(PV_TLB_WRITE_HOST), source: Int(PV_TLB_WRITE_SOURCE),
+      word: TranslationSets.dataWords)
     static let all = [read, write]
     @inline(__always) func tags(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<UInt64> {
       (set + tag).assumingMemoryBound(to: UInt64.self)
     }
     @inline(__always) func addends(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<UInt64> {
       (set + addend).assumingMemoryBound(to: UInt64.self)
+    }
+    @inline(__always) func hosts(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<UInt64> {
+      (set + host).assumingMemoryBound(to: UInt64.self)
     }
     @inline(__always) func sources(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<pv_tlb_source> {
       (set + source).assumingMemoryBound(to: pv_tlb_source.self)
@@ -143,7 +149,7 @@ final class TranslationSets {
   /// The frame that a set has for a page's data.
   static func frame(of linear: UInt64, in set: UnsafeMutableRawPointer, writing: Bool) -> UInt32? {
     let way = writing ? Way.write : Way.read
-    let slot = Int(truncatingIfNeeded: (linear >> 12) & UInt64(dataSlots - 1))
+    let slot = Int(truncatingIfNeeded: pv_tlb_slot(linear))
     return way.tags(set)[slot] == linear & ~4095 ? way.sources(set)[slot].frame : nil
   }
 
@@ -198,7 +204,7 @@ final class TranslationSets {
   @inline(__always) func fillData(_ page: UInt64, host: UInt64, frame: UInt32, table: UInt32, writing: Bool, writable: Bool) {
     let h = hot
     let set = h.pointee.current
-    let slot = Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.dataSlots - 1))
+    let slot = Int(truncatingIfNeeded: pv_tlb_slot(page))
     let bit = UInt16(1) << UInt16(set)
     let base = at(set)
     noteTable(table, page, bit)
@@ -225,6 +231,7 @@ final class TranslationSets {
   ) {
     way.tags(base)[slot] = page
     way.addends(base)[slot] = host &- page
+    way.hosts(base)[slot] = host
     way.sources(base)[slot] = pv_tlb_source(table: table, frame: frame)
     Self.mark(dataBits(set, way), slot)
   }
@@ -340,6 +347,7 @@ final class TranslationSets {
         guard tag >> 63 != 0 else { return }
         way.tags(new)[slot] = tag
         way.addends(new)[slot] = way.addends(old)[slot]
+        way.hosts(new)[slot] = way.hosts(old)[slot]
         let fed = way.sources(old)[slot]
         way.sources(new)[slot] = fed
         Self.mark(map, slot)
@@ -466,7 +474,8 @@ final class TranslationSets {
     guard region != Self.manyRegions else { return dropEntryAnywhere(mask, table, index) }
     // The one page that the entry maps, whichever half it is in: tags are compared by table.
     let page = Int(truncatingIfNeeded: region &- 1) &* 512 &+ index
-    let (dataSlot, fetchSlot) = (page & (Self.dataSlots - 1), page & (Self.fetchSlots - 1))
+    let dataSlot = Int(truncatingIfNeeded: pv_tlb_slot(UInt64(truncatingIfNeeded: page) << 12))
+    let fetchSlot = page & (Self.fetchSlots - 1)
     var left = mask
     while left != 0 {
       let set = left.trailingZeroBitCount

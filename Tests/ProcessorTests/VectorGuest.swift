@@ -26,7 +26,7 @@ final class VectorGuest {
     page = .allocate(byteCount: 4096, alignment: 4096)
     page.initializeMemory(as: UInt8.self, repeating: 0, count: 4096)
     let linear = UInt64(UInt(bitPattern: page))
-    let index = Int((linear >> 12) & UInt64(PV_TLB_SIZE - 1))
+    let index = Int(pv_tlb_slot(linear))
     for way in TranslationSets.Way.all {
       way.tags(tlb)[index] = linear
       way.addends(tlb)[index] = 0

@@ -90,7 +90,7 @@ typedef struct pv_jump_entry {
   void *_Nullable code;
 } pv_jump_entry;
 
-enum { PV_TLB_SIZE = 16384, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 8192 };
+enum { PV_TLB_SIZE = 32768, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 8192 };
 
 /// One set of translations. Two direct-mapped tables for data, of pages that may be read and that may be written without looking: a
 /// copy's two sides never share a slot. A tag is a linear page address, an addend host address minus linear address. Zeroed memory is
@@ -98,8 +98,10 @@ enum { PV_TLB_SIZE = 16384, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 8192 };
 typedef struct pv_tlb {
   uint64_t read_tag[PV_TLB_SIZE];
   uint64_t read_addend[PV_TLB_SIZE];
+  uint64_t read_host[PV_TLB_SIZE];  // the page's host address
   uint64_t write_tag[PV_TLB_SIZE];
   uint64_t write_addend[PV_TLB_SIZE];
+  uint64_t write_host[PV_TLB_SIZE];
   pv_tlb_source read_source[PV_TLB_SIZE];
   pv_tlb_source write_source[PV_TLB_SIZE];
   pv_fetch_entry fetch[PV_FETCH_SIZE];
@@ -168,6 +170,7 @@ struct pv_vcpu {
   uint64_t native_scratch;
   uint64_t native_set;   // the set that the host's GS base points at
   uint64_t page_bits;    // the bits of a linear address that choose a data slot
+  uint64_t native_slot_bit;
   uint32_t native_enabled; // blocks leave to the run loop instead of chaining
   uint32_t native_site_end; // operations of the running fallback, 0 outside one
   uint32_t exit;         // PV_EXIT_*
@@ -220,6 +223,8 @@ enum {
 enum {
   PV_TLB_READ_TAG = offsetof(struct pv_tlb, read_tag),
   PV_TLB_READ_ADDEND = offsetof(struct pv_tlb, read_addend),
+  PV_TLB_READ_HOST = offsetof(struct pv_tlb, read_host),
+  PV_TLB_WRITE_HOST = offsetof(struct pv_tlb, write_host),
   PV_TLB_WRITE_TAG = offsetof(struct pv_tlb, write_tag),
   PV_TLB_WRITE_ADDEND = offsetof(struct pv_tlb, write_addend),
   PV_TLB_READ_SOURCE = offsetof(struct pv_tlb, read_source),
@@ -229,15 +234,20 @@ enum {
   PV_TLB_BYTES = sizeof(struct pv_tlb),
 };
 
+/// The data slot of a linear address: 14 bits of its page's number, and bit 40, which tells apart the areas that a 64-bit kernel lays
+/// out at great powers of two and walks side by side.
+static inline uint64_t pv_tlb_slot(uint64_t linear) { return (linear >> 12 & 0x3FFF) | (linear >> 26 & 0x4000); }
+static const uint64_t pv_tlb_slot_bits = (uint64_t)0x3FFF << 12 | (uint64_t)1 << 40;
+
 /// Host address of `count` bytes of the guest's that the current set has in one page, to read or to write without looking; else null.
 static inline void *_Nullable pv_readable(const pv_vcpu *cpu, uint64_t linear, uint64_t count) {
   const pv_tlb *t = cpu->tlb;
-  uint64_t slot = linear >> 12 & (PV_TLB_SIZE - 1);
+  uint64_t slot = pv_tlb_slot(linear);
   return linear - t->read_tag[slot] <= 4096 - count ? (void *)(uintptr_t)(linear + t->read_addend[slot]) : NULL;
 }
 static inline void *_Nullable pv_writable(const pv_vcpu *cpu, uint64_t linear, uint64_t count) {
   const pv_tlb *t = cpu->tlb;
-  uint64_t slot = linear >> 12 & (PV_TLB_SIZE - 1);
+  uint64_t slot = pv_tlb_slot(linear);
   return linear - t->write_tag[slot] <= 4096 - count ? (void *)(uintptr_t)(linear + t->write_addend[slot]) : NULL;
 }
 

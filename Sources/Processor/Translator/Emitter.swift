@@ -48,15 +48,8 @@ extension CodeBuffer {
     }
   }
 
-  /// op reg, [base + index * scale + displacement].
-  func rm(
-    _ op: Int, _ reg: Int, base: Int, index: Int? = nil, scale: Int = 0, displacement: Int = 0, size: Int, prefix: Int = 0,
-    byteRegister: Bool = false
-  ) {
-    if prefix != 0 { byte(prefix) }
-    if size == 2 { byte(0x66) }
-    rex(size == 8, reg, index ?? 0, base, force: size == 1 || byteRegister)
-    opcode(op)
+  /// ModRM, SIB and displacement of [base + index * scale + displacement].
+  func modRM(_ reg: Int, _ base: Int, _ index: Int?, _ displacement: Int, scale: Int = 0) {
     let small = displacement >= -128 && displacement < 128
     let mod = displacement == 0 && base & 7 != 5 ? 0 : small ? 0x40 : 0x80
     if index != nil || base & 7 == 4 {
@@ -67,6 +60,18 @@ extension CodeBuffer {
     }
     if mod == 0x40 { byte(displacement) }
     if mod == 0x80 { int32(displacement) }
+  }
+
+  /// op reg, [base + index * scale + displacement].
+  func rm(
+    _ op: Int, _ reg: Int, base: Int, index: Int? = nil, scale: Int = 0, displacement: Int = 0, size: Int, prefix: Int = 0,
+    byteRegister: Bool = false
+  ) {
+    if prefix != 0 { byte(prefix) }
+    if size == 2 { byte(0x66) }
+    rex(size == 8, reg, index ?? 0, base, force: size == 1 || byteRegister)
+    opcode(op)
+    modRM(reg, base, index, displacement, scale: scale)
   }
 
   /// op reg, [index * scale + displacement32] without a base.
@@ -169,10 +174,10 @@ extension CodeBuffer {
     int32(target - position - 4)
   }
 
-  /// Group-1 operation on [base + index] with an immediate: 0 add 1 or 2 adc 3 sbb 4 and 5 sub 6 xor 7 cmp.
-  func groupImmediate(_ operation: Int, base: Int, index: Int, _ value: Int, size: Int) {
+  /// Group-1 operation on [base] with an immediate: 0 add 1 or 2 adc 3 sbb 4 and 5 sub 6 xor 7 cmp.
+  func groupImmediate(_ operation: Int, base: Int, _ value: Int, size: Int) {
     let small = value >= -128 && value < 128
-    rm(size == 1 ? 0x80 : small ? 0x83 : 0x81, operation, base: base, index: index, size: size)
+    rm(size == 1 ? 0x80 : small ? 0x83 : 0x81, operation, base: base, size: size)
     if size == 1 || small {
       byte(value)
     } else if size == 2 {

@@ -21,6 +21,7 @@ enum At {
   static let exit = MemoryLayout<pv_vcpu>.offset(of: \.exit)!
   static let jump = Int(PV_TLB_JUMP)
   static let nativeSet = MemoryLayout<pv_vcpu>.offset(of: \.native_set)!
+  static let slotBit = MemoryLayout<pv_vcpu>.offset(of: \.native_slot_bit)!
   static let pageBits = MemoryLayout<pv_vcpu>.offset(of: \.page_bits)!
   static func guest(_ register: Int) -> Int { register * 8 }
 }
@@ -31,7 +32,7 @@ enum SetAccess {
   static let hasGS = ph_code_features() & UInt32(PH_CODE_FSGSBASE) != 0
   static let hasPEXT = ph_code_features() & UInt32(PH_CODE_PEXT) != 0
   /// `pv_vcpu.page_bits`
-  static let pageBits = UInt64(PV_TLB_SIZE - 1) << 12
+  static let pageBits = pv_tlb_slot_bits
 }
 
 extension CodeBuffer {
@@ -65,8 +66,14 @@ extension CodeBuffer {
       if !SetAccess.hasGS { shiftImmediate(4, Host.b, 3, size: 8) }
     } else {
       rr(0x8B, Host.b, Host.a, size: 8)
-      shiftImmediate(5, Host.b, SetAccess.hasGS ? 12 : 9, size: 8)
-      groupImmediate(4, Host.b, SetAccess.hasGS ? Int(PV_TLB_SIZE) - 1 : (Int(PV_TLB_SIZE) - 1) << 3, size: 4)
+      shiftImmediate(5, Host.b, 26, size: 8)
+      groupImmediate(4, Host.b, 0x4000, size: 4)
+      store(Host.b, At.slotBit)
+      rr(0x8B, Host.b, Host.a, size: 8)
+      shiftImmediate(5, Host.b, 12, size: 8)
+      groupImmediate(4, Host.b, 0x3FFF, size: 4)
+      rs(0x0B, Host.b, At.slotBit, size: 8)
+      if !SetAccess.hasGS { shiftImmediate(4, Host.b, 3, size: 8) }
     }
     addSet()
   }

@@ -14,10 +14,10 @@ extension Translator {
     var miss: Int?
     var source: Int?
     if s.kind == .memory {
-      miss = lookUp(i, size: size, write: false)
+      miss = lookUpOnce(i, size: size, write: false)
       if !step.needsSave || logic, let host = home(d) {
         // The operand itself is not wanted.
-        code.rm(number << 3 | (size == 1 ? 2 : 3), host, base: Host.a, index: Host.b, size: size)
+        onOperand(number << 3 | (size == 1 ? 2 : 3), host, size: size)
         finish(host)
         return
       }
@@ -67,12 +67,11 @@ extension Translator {
     let miss = lookUp(i, size: size, write: number != 7)
     if !step.needsSave && (source != nil || s.kind == .immediate) {
       if let source {
-        code.rm(number << 3 | (size == 1 ? 0 : 1), source, base: Host.a, index: Host.b, size: size)
+        code.rm(number << 3 | (size == 1 ? 0 : 1), source, base: Host.a, size: size)
       } else {
-        code.groupImmediate(number, base: Host.a, index: Host.b, immediate, size: size)
+        code.groupImmediate(number, base: Host.a, immediate, size: size)
       }
     } else {
-      code.add(Host.a, Host.a, Host.b)
       code.rm(sized(0x8A, size), Host.b, base: Host.a, size: size)
       let op = number << 3 | (size == 1 ? 2 : 3)
       if step.needsSave && !logic { code.store(Host.b, At.flagsA) }
@@ -109,7 +108,6 @@ extension Translator {
     var miss: Int?
     if d.kind == .memory {
       miss = lookUp(i, size: size, write: true)
-      code.add(Host.a, Host.a, Host.b)
       code.store(Host.a, At.scratch)
       code.rm(sized(0x8A, size), Host.b, base: Host.a, size: size)
       ensureCarry()
@@ -217,7 +215,6 @@ extension Translator {
     }
     let miss = lookUp(i, size: size, write: true)
     if step.needsSave {
-      code.add(Host.a, Host.a, Host.b)
       code.rm(sized(0x8A, size), Host.b, base: Host.a, size: size)
       code.rr(sized(0xFE, size), number, Host.b, size: size)
       code.rm(sized(0x88, size), Host.b, base: Host.a, size: size)
@@ -226,7 +223,7 @@ extension Translator {
       saveKind(kind | Int(NativeFlags.carryBeside), size: size)
       lastSaved = nil
     } else {
-      code.rm(sized(0xFE, size), number, base: Host.a, index: Host.b, size: size)
+      code.rm(sized(0xFE, size), number, base: Host.a, size: size)
     }
     if step.hostFlags & FlagSet.carry != 0 { carryFromByte(At.flagsCarry) }
     hostValid = true
@@ -241,14 +238,13 @@ extension Translator {
     if d.kind == .memory {
       miss = lookUp(i, size: size, write: true)
       if step.needsSave {
-        code.add(Host.a, Host.a, Host.b)
         code.rm(sized(0x8A, size), Host.b, base: Host.a, size: size)
         code.storeImmediate(0, At.flagsA)
         code.store(Host.b, At.flagsB)
         saveKind(NativeFlags.subtract, size: size)
         code.rm(sized(0xF6, size), 3, base: Host.a, size: size)
       } else {
-        code.rm(sized(0xF6, size), 3, base: Host.a, index: Host.b, size: size)
+        code.rm(sized(0xF6, size), 3, base: Host.a, size: size)
       }
     } else {
       let host = take(d, Host.a)
@@ -269,7 +265,7 @@ extension Translator {
     let d = i.operands.0
     if d.kind == .memory {
       let miss = lookUp(i, size: size, write: true)
-      code.rm(sized(0xF6, size), 2, base: Host.a, index: Host.b, size: size)
+      code.rm(sized(0xF6, size), 2, base: Host.a, size: size)
       slowPath(index, from: [miss], resume: code.position)
       return
     }

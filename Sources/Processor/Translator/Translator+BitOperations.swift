@@ -50,7 +50,7 @@ extension Translator {
       ensureKept(step)
       test(Host.b, isImmediate ? 0 : take(s, Host.a))
     } else {
-      code.add(Host.b, Host.a, Host.b)
+      code.rr(0x8B, Host.b, Host.a, size: 8)
       ensureKept(step)
       if isImmediate || home(s) != nil {
         code.rm(0x8B, Host.a, base: Host.b, size: size)

@@ -35,7 +35,7 @@ extension Translator {
 
   func emitReturn(_ index: Int, _ i: Instruction) {
     let miss = lookUpStack(0, write: false)
-    code.rm(0x8B, Host.a, base: Host.a, index: Host.b, size: 8)
+    code.rm(0x8B, Host.a, base: Host.a, size: 8)
     let unknown = code.lookUpJump()
     moveStack(8 + (i.operands.0.kind == .immediate ? Int(i.immediate) & 0xFFFF : 0))
     code.groupImmediate(4, Host.a, -4096, size: 8)
@@ -53,7 +53,7 @@ extension Translator {
     var misses: [Int] = []
     if operand.kind == .memory {
       misses.append(lookUp(i, size: 8, write: false))
-      code.rm(0x8B, Host.a, base: Host.a, index: Host.b, size: 8)
+      code.rm(0x8B, Host.a, base: Host.a, size: 8)
     } else {
       let from = value(guest(operand), Host.a)
       if from != Host.a { code.rr(0x8B, Host.a, from, size: 8) }
@@ -70,7 +70,6 @@ extension Translator {
     let next = pageOffset + steps[index].offset + Int(i.length)
     func pushReturn() -> Int {
       let miss = lookUpStack(-8, write: true)
-      code.rr(0x03, Host.a, Host.b, size: 8)
       code.load(Host.b, At.pageRIP)
       code.rm(0x8D, Host.b, base: Host.b, displacement: next, size: 8)
       code.rm(0x89, Host.b, base: Host.a, size: 8)
@@ -86,7 +85,7 @@ extension Translator {
     var misses: [Int] = []
     if operand.kind == .memory {
       misses.append(lookUp(i, size: 8, write: false))
-      code.rm(0x8B, Host.a, base: Host.a, index: Host.b, size: 8)
+      code.rm(0x8B, Host.a, base: Host.a, size: 8)
     } else {
       let from = value(guest(operand), Host.a)
       if from != Host.a { code.rr(0x8B, Host.a, from, size: 8) }

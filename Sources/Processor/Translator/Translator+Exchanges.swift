@@ -9,7 +9,6 @@ extension Translator {
     if d.kind == .memory || s.kind == .memory {
       if s.kind == .memory { swap(&d, &s) }
       let miss = lookUp(i, size: size, write: true)
-      code.add(Host.a, Host.a, Host.b)
       if let host = home(s) {
         code.rm(sized(0x8A, size), Host.b, base: Host.a, size: size)
         code.rm(sized(0x88, size), host, base: Host.a, size: size)
@@ -40,7 +39,6 @@ extension Translator {
     let (d, s) = (i.operands.0, i.operands.1)
     if d.kind == .memory {
       let miss = lookUp(i, size: size, write: true)
-      code.add(Host.a, Host.a, Host.b)
       if step.needsSave {
         code.rm(sized(0x8A, size), Host.b, base: Host.a, size: size)
         code.store(Host.b, At.flagsA)
@@ -81,7 +79,6 @@ extension Translator {
     }
     if d.kind == .memory {
       let miss = lookUp(i, size: size, write: true)
-      code.add(Host.a, Host.a, Host.b)
       if step.needsSave { code.rm(sized(0x8A, size), Host.b, base: Host.a, size: size) }
       save()
       code.rm(sized(0x0FB0, size), take(s, Host.b), base: Host.a, size: size)
@@ -103,7 +100,7 @@ extension Translator {
   func emitCompareExchangeWide(_ index: Int, _ bytes: Int, _ i: Instruction) {
     let step = steps[index]
     var leaves = [lookUp(i, size: bytes, write: true)]
-    code.add(Host.b, Host.a, Host.b)
+    code.rr(0x8B, Host.b, Host.a, size: 8)
     if bytes == 16 {
       // Pages are aligned, so the address in the host is as the linear one. test b, 15
       code.byte(0x41)

@@ -8,9 +8,9 @@ extension Translator {
     let (d, s) = (i.operands.0, i.operands.1)
     let size = steps[index].size
     if d.kind == .memory {
-      let miss = lookUp(i, size: size, write: true)
+      let miss = lookUpOnce(i, size: size, write: true)
       if s.kind == .immediate {
-        code.rm(sized(0xC6, size), 0, base: Host.a, index: Host.b, size: size)
+        onOperand(sized(0xC6, size), 0, size: size)
         switch size {
         case 1: code.byte(Int(truncatingIfNeeded: i.immediate))
         case 2:
@@ -19,14 +19,18 @@ extension Translator {
         default: code.int32(Int(truncatingIfNeeded: i.immediate))
         }
       } else if let host = home(s) {
-        code.rm(sized(0x88, size), host, base: Host.a, index: Host.b, size: size)
+        onOperand(sized(0x88, size), host, size: size)
       } else {
-        code.add(Host.a, Host.a, Host.b)
-        code.rm(sized(0x88, size), take(s, Host.b), base: Host.a, size: size)
+        // The value's register is `a`, which is free unless the address is in it.
+        if operand.index == nil {
+          code.rm(sized(0x88, size), take(s, Host.b), base: Host.a, size: size)
+        } else {
+          onOperand(sized(0x88, size), take(s, Host.a), size: size)
+        }
       }
       slowPath(index, from: [miss], resume: code.position)
     } else if s.kind == .memory {
-      let miss = lookUp(i, size: size, write: false)
+      let miss = lookUpOnce(i, size: size, write: false)
       let host = home(d) ?? Host.a
       loadOperand(host, size: size)
       put(d, host, size: size)
@@ -59,8 +63,8 @@ extension Translator {
     }
     let host = home(d) ?? Host.a
     if s.kind == .memory {
-      let miss = lookUp(i, size: Int(s.size), write: false)
-      code.rm(opcode, host, base: Host.a, index: Host.b, size: size)
+      let miss = lookUpOnce(i, size: Int(s.size), write: false)
+      onOperand(opcode, host, size: size)
       put(d, host, size: size)
       slowPath(index, from: [miss], resume: code.position)
     } else {
@@ -104,13 +108,12 @@ extension Translator {
     let size = steps[index].size
     if d.kind == .memory {
       let miss = lookUp(i, size: size, write: true)
-      code.add(Host.a, Host.a, Host.b)
       code.rm(0x0F38F1, take(s, Host.b), base: Host.a, size: size)
       slowPath(index, from: [miss], resume: code.position)
     } else {
       let miss = lookUp(i, size: size, write: false)
       let host = home(d) ?? Host.a
-      code.rm(0x0F38F0, host, base: Host.a, index: Host.b, size: size)
+      code.rm(0x0F38F0, host, base: Host.a, size: size)
       put(d, host, size: size)
       slowPath(index, from: [miss], resume: code.position)
     }
@@ -122,7 +125,6 @@ extension Translator {
     if d.kind == .memory {
       code.rs(0x0F90 | condition, 0, At.scratch, size: 1)
       let miss = lookUp(i, size: 1, write: true)
-      code.add(Host.a, Host.a, Host.b)
       code.load(Host.b, At.scratch)
       code.rm(0x88, Host.b, base: Host.a, size: 1)
       slowPath(index, from: [miss], resume: code.position)

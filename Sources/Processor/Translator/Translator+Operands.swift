@@ -41,7 +41,7 @@ extension Translator {
 
   /// The memory operand at [a + b] into a register.
   func loadOperand(_ register: Int, size: Int) {
-    code.rm(size == 1 ? 0x8A : 0x8B, register, base: Host.a, index: Host.b, size: size)
+    onOperand(size == 1 ? 0x8A : 0x8B, register, size: size)
   }
 
   /// The byte opcode, or the one above it for greater sizes.

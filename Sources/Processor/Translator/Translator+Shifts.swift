@@ -32,7 +32,7 @@ extension Translator {
     if i.operands.0.kind == .memory {
       // As itself: on a register it might keep OF.
       let miss = lookUp(i, size: size, write: true)
-      code.add(Host.b, Host.a, Host.b)
+      code.rr(0x8B, Host.b, Host.a, size: 8)
       ensureKept(step, reads: step.flagsRead)
       code.rm(sized(0xC0, size), number, base: Host.b, size: size)
       code.byte(Int(i.immediate) & (size == 8 ? 63 : 31))
@@ -85,7 +85,7 @@ extension Translator {
     let d = i.operands.0
     if d.kind == .memory {
       let miss = lookUp(i, size: step.size, write: true)
-      code.add(Host.b, Host.a, Host.b)
+      code.rr(0x8B, Host.b, Host.a, size: 8)
       ensureKept(step, reads: step.flagsRead)
       code.rm(sized(0x8A, step.size), Host.a, base: Host.b, size: step.size)
       operation(Host.a)
@@ -112,7 +112,7 @@ extension Translator {
     var miss: Int?
     if inMemory {
       miss = lookUp(i, size: size, write: true)
-      code.add(Host.b, Host.a, Host.b)
+      code.rr(0x8B, Host.b, Host.a, size: 8)
     }
     if keeps || carries { ensureHost() }
     let host = inMemory ? Host.a : take(d, Host.a)

@@ -25,12 +25,11 @@ extension Translator {
     }
     let miss = lookUpStack(-8, write: true)
     if operand.kind == .immediate {
-      code.rm(0xC7, 0, base: Host.a, index: Host.b, size: 8)
+      code.rm(0xC7, 0, base: Host.a, size: 8)
       code.int32(Int(truncatingIfNeeded: i.immediate))
     } else if let host = home(operand) {
-      code.rm(0x89, host, base: Host.a, index: Host.b, size: 8)
+      code.rm(0x89, host, base: Host.a, size: 8)
     } else {
-      code.add(Host.a, Host.a, Host.b)
       code.rm(0x89, take(operand, Host.b), base: Host.a, size: 8)
     }
     moveStack(-8)
@@ -39,7 +38,6 @@ extension Translator {
 
   private func pushScratch(_ index: Int, after misses: [Int]) {
     let miss = lookUpStack(-8, write: true)
-    code.add(Host.a, Host.a, Host.b)
     code.load(Host.b, At.scratch)
     code.rm(0x89, Host.b, base: Host.a, size: 8)
     moveStack(-8)
@@ -56,7 +54,6 @@ extension Translator {
       var moved = i
       if i.base == 4 { moved.displacement = i.displacement &+ 8 }
       let second = lookUp(moved, size: 8, write: true)
-      code.add(Host.a, Host.a, Host.b)
       code.load(Host.b, At.scratch)
       code.rm(0x89, Host.b, base: Host.a, size: 8)
       moveStack(8)
@@ -123,7 +120,7 @@ extension Translator {
   func emitStringStore(_ index: Int, _ size: Int, _ i: Instruction) {
     let down = requireUpwards()
     let miss = lookUp(memory(base: 7, like: i), size: size, write: true)
-    code.rm(sized(0x88, size), Host.rax, base: Host.a, index: Host.b, size: size)
+    code.rm(sized(0x88, size), Host.rax, base: Host.a, size: size)
     advance(Host.rdi, size)
     slowPath(index, from: [down, miss], resume: code.position)
   }
@@ -142,7 +139,6 @@ extension Translator {
     loadOperand(Host.b, size: size)
     code.store(Host.b, At.scratch)
     let write = lookUp(memory(base: 7, like: i), size: size, write: true)
-    code.add(Host.a, Host.a, Host.b)
     code.load(Host.b, At.scratch)
     code.rm(sized(0x88, size), Host.b, base: Host.a, size: size)
     advance(Host.rsi, size)

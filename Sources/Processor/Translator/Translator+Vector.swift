@@ -30,10 +30,10 @@ extension Translator {
     }
   }
 
-  /// The instruction with other operands in ModRM; `rm` nil is [a + b].
+  /// The instruction with other operands in ModRM; `rm` nil is the operand that was looked up.
   private func encode(_ e: VectorEncoding, reg: Int, rm: Int?) {
-    let index = rm == nil ? Host.b : 0
-    let base = rm ?? Host.a
+    let index = rm == nil ? operand.index ?? 0 : 0
+    let base = rm ?? operand.base
     if e.vex {
       code.byte(0xC4)
       let map = e.map == 0 ? 1 : e.map == 0x38 ? 2 : 3
@@ -52,8 +52,7 @@ extension Translator {
       if let rm {
         code.byte(0xC0 | (reg & 7) << 3 | rm & 7)
       } else {
-        code.byte((reg & 7) << 3 | 4)
-        code.byte((Host.b & 7) << 3 | Host.a & 7)
+        code.modRM(reg, operand.base, operand.index, operand.displacement)
       }
     }
     if let immediate = e.immediate { code.byte(Int(immediate)) }
@@ -65,9 +64,9 @@ extension Translator {
     let inMemory = operands.first { $0.kind == .memory }
     if let memory = inMemory {
       let size = Int(memory.size)
-      misses.append(lookUp(i, size: size, write: operands[0].kind == .memory))
+      misses.append(lookUpVector(i, e, size: size, write: operands[0].kind == .memory))
       if size >= 16 && e.entry.alignmentDiffers == e.vex {
-        // test a, size - 1
+        // test a, size - 1: the offset in the page, or the address in the host's.
         code.byte(0x41)
         code.byte(0xF6)
         code.byte(0xC0 | Host.a & 7)
@@ -97,6 +96,11 @@ extension Translator {
       hostValid = true
     }
     if !misses.isEmpty { slowPath(index, from: misses, resume: code.position) }
+  }
+
+  /// A general register as an operand could be the address's, and is changed before the access only if it is loaded into `a`.
+  private func lookUpVector(_ i: Instruction, _ e: VectorEncoding, size: Int, write: Bool) -> Int {
+    lookUpOnce(i, size: size, write: write)
   }
 
   private func saveComparison() {

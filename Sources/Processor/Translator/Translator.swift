@@ -328,15 +328,51 @@ final class Translator {
   private(set) var fetchHostFlags = 0
   private var firstTranslation = 0
 
-  /// Looks an access up in the TLB: afterwards the operand is at [a + b]. Returns the jump of a miss.
+  /// Where the access that was looked up last is, while `b` and the base are as they were.
+  struct HostOperand {
+    var base = Host.a
+    var index: Int?
+    var displacement = 0
+  }
+  var operand = HostOperand()
+
+  /// op reg, [operand]
+  func onOperand(_ op: Int, _ reg: Int, size: Int) {
+    code.rm(op, reg, base: operand.base, index: operand.index, displacement: operand.displacement, size: size)
+  }
+
+  /// Looks an access up in the TLB: afterwards the operand is at [a], and `b` is free. Returns the jump of a miss.
   func lookUp(size: Int, write: Bool, _ address: () -> Void) -> Int {
     address()
     code.dataSlot()
     code.onSlot(0x2B, Host.a, Int(write ? PV_TLB_WRITE_TAG : PV_TLB_READ_TAG))
     code.groupImmediate(7, Host.a, 4096 - size, size: 8)
     let miss = code.jump(condition: 7)
+    code.onSlot(0x03, Host.a, Int(write ? PV_TLB_WRITE_HOST : PV_TLB_READ_HOST))
+    operand = HostOperand()
+    hostValid = false
+    return miss
+  }
+
+  /// As `lookUp`, for an instruction that touches its operand once, before it changes a register: where the address is that of a host
+  /// register, the operand is at that plus `b`, so the access does not wait for the look-up.
+  func lookUpOnce(_ i: Instruction, size: Int, write: Bool) -> Int {
+    guard i.index < 0, i.base >= 0, i.segment < 4, let base = Host.of(Int(i.base)) else { return lookUp(i, size: size, write: write) }
+    return lookUpOnce(base: base, displacement: Int(i.displacement), size: size, write: write)
+  }
+
+  func lookUpOnce(base: Int, displacement: Int, size: Int, write: Bool) -> Int {
+    if displacement == 0 {
+      code.rr(0x8B, Host.a, base, size: 8)
+    } else {
+      code.rm(0x8D, Host.a, base: base, displacement: displacement, size: 8)
+    }
+    code.dataSlot()
+    code.onSlot(0x2B, Host.a, Int(write ? PV_TLB_WRITE_TAG : PV_TLB_READ_TAG))
+    code.groupImmediate(7, Host.a, 4096 - size, size: 8)
+    let miss = code.jump(condition: 7)
     code.onSlot(0x8B, Host.b, Int(write ? PV_TLB_WRITE_ADDEND : PV_TLB_READ_ADDEND))
-    address()
+    operand = HostOperand(base: base, index: Host.b, displacement: displacement)
     hostValid = false
     return miss
   }
