@@ -134,6 +134,14 @@ for engine in interpreter translator; do
   [ -z "${memory[$engine]:-}" ] || echo "$engine: $((memory[$engine] / 1000000)) MB resident beyond what the guest touched"
 done
 
+# The same as a picture.
+for row in $rows; do
+  for system in $systems; do
+    [ $system = native ] || echo "$row $system $(ratio "${spent[$system $row]:-}" "${spent[native $row]:-}")"
+  done
+done | awk -f "$here/picture.awk" >"$dir/benchmarks.svg"
+echo "as a picture: $dir/benchmarks.svg"
+
 # thresholds.txt: WHAT ROW KIND LIMIT, where KIND is x-native or x-qemu (at most), mips (at least), megabytes (at most).
 while read -r system row kind limit; do
   case $system in '' | '#'*) continue ;; esac
