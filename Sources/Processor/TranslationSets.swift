@@ -519,16 +519,17 @@ final class TranslationSets {
     use.pointee.region = 0
     hot.pointee.counters.tableDrops &+= 1
     // A region's slots lie together.
-    let first = region == Self.manyRegions ? 0 : Int(truncatingIfNeeded: region &- 1) &* 8
+    let all = region == Self.manyRegions
+    let start = UInt64(region &- 1) << 21
+    let (dataWord, dataCount) = Self.words(Int(truncatingIfNeeded: pv_tlb_slot(start)), Self.dataWords, all: all)
+    let (fetchWord, fetchCount) = Self.words(Int(truncatingIfNeeded: start >> 12), Self.fetchWords, all: all)
     while left != 0 {
       let set = left.trailingZeroBitCount
       left &= left &- 1
-      let (dataWord, dataCount) = Self.words(first, Self.dataWords, all: region == Self.manyRegions)
       let base = at(set)
       dropTable(table, dataBits(set, .read), Way.read, base, dataWord, dataCount)
       dropTable(table, dataBits(set, .write), Way.write, base, dataWord, dataCount)
       let fetch = Self.fetch(base)
-      let (fetchWord, fetchCount) = Self.words(first, Self.fetchWords, all: region == Self.manyRegions)
       Self.forEach(fetchBits(set) + fetchWord, fetchCount) { bit in
         let slot = fetchWord &* 64 &+ bit
         if fetch[slot].table == table { dropFetch(set, slot) }
@@ -536,9 +537,9 @@ final class TranslationSets {
     }
   }
 
-  /// The words of a bit map that a region of 2 MiB takes, or all.
-  @inline(__always) private static func words(_ first: Int, _ count: Int, all: Bool) -> (first: Int, count: Int) {
-    all || count < 8 ? (0, count) : (first & (count - 1), 8)
+  /// The words of a bit map that a region of 2 MiB takes, by its first slot, or all.
+  @inline(__always) private static func words(_ slot: Int, _ count: Int, all: Bool) -> (first: Int, count: Int) {
+    all || count < 8 ? (0, count) : (slot >> 6 & (count - 1), 8)
   }
 
   @inline(__always) private func dropTable(

@@ -143,9 +143,9 @@ import Testing
     var generator = SplitMix(state: seed)
     // Four address spaces at frames 16...19, level-2 tables at 24...27, level-1 tables at 32...39: two each.
     for space: UInt64 in 0..<4 {
-      memory.store(frame(20 + space) | 0x27, at: frame(16 + space))
+      memory.store(frame(20 + space) | 0x27, at: frame(16 + space) + 2 * 8)
       memory.store(frame(24 + space) | 0x27, at: frame(20 + space))
-      for half: UInt64 in 0..<2 { memory.store(frame(32 + space * 2 + half) | 0x27, at: frame(24 + space) + half * 8) }
+      for half: UInt64 in 0..<2 { memory.store(frame(32 + space * 2 + half) | 0x27, at: frame(24 + space) + half * 32 * 8) }
     }
     var cr3 = frame(16)
     vcpu.setPageTableBase(cr3)
@@ -160,7 +160,7 @@ import Testing
       case 3:
         let space = generator.next() % 4
         let half = generator.next() % 2
-        let place = frame(24 + space) + half * 8
+        let place = frame(24 + space) + half * 32 * 8
         let old = (memory.load(place, as: UInt64.self) ?? 0) >> 12
         memory.store(frame(table) | 0x27, at: place)
         vcpu.pageTableLeft(UInt32(old))
@@ -171,7 +171,7 @@ import Testing
       default: vcpu.pageTableRootLeft(frame(16 + generator.next() % 4))
       }
       for _ in 0..<4 {
-        let linear = (generator.next() % 2) << 21 | (generator.next() % 8) << 12
+        let linear = 1 << 40 | (generator.next() % 2) << 26 | (generator.next() % 8) << 12
         for access in [Access.read, .write] {
           let walked = vcpu.walk(linear, access, user: true)
           let held = vcpu.translate(linear, access == .read ? .read : .write)
