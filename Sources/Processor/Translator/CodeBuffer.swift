@@ -9,6 +9,10 @@ final class CodeBuffer {
   let writable: UnsafeMutablePointer<UInt8>
   let executable: UnsafeMutableRawPointer
   var position = 0
+  /// The guest register that the code just before `position` stored, and the scratch register that has it.
+  private var heldRegister = -1
+  private var heldIn = 0
+  private var heldAt = -1
 
   /// Nil where the host gives no executable memory.
   init?(size: Int) {
@@ -39,6 +43,8 @@ final class CodeBuffer {
 
   /// Makes the 32-bit relative displacement at `slot` lead to `target` (both offsets in the buffer).
   func patch(_ slot: Int, to target: Int) {
+    // What is jumped to cannot count on what falls into it.
+    if target == position { heldRegister = -1 }
     UnsafeMutableRawPointer(writable).storeBytes(of: Int32(truncatingIfNeeded: target - slot - 4), toByteOffset: slot, as: Int32.self)
   }
 
@@ -47,4 +53,13 @@ final class CodeBuffer {
     guard offset >= 0, offset + 8 <= size else { return }
     UnsafeMutableRawPointer(writable).storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
   }
+
+  // MARK: - What a scratch register has
+
+  /// Says that the code just written leaves a guest register's 64 bits in a scratch register.
+  func hold(_ register: Int, in scratch: Int) { (heldRegister, heldIn, heldAt) = (register, scratch, position) }
+  /// The scratch register that has a guest register here, if there is nothing between it and what left it there.
+  func held(_ register: Int) -> Int? { heldRegister == register && heldAt == position ? heldIn : nil }
+  /// Code from elsewhere may come to the current position.
+  func forgetHeld() { heldRegister = -1 }
 }

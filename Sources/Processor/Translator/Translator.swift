@@ -84,6 +84,7 @@ final class Translator {
     hostValid = false
     code.position = (code.position + 15) & ~15
     entry = code.position
+    code.forgetHeld()
     code.groupImmediate(5, Host.budget, Int(block.pointee.count), size: 8)
     let short = code.jump(condition: 8)
     later.append { [unowned self] in
@@ -214,6 +215,7 @@ final class Translator {
 
   /// Where the TLB does not answer: the whole instruction runs in the interpreter, then the code goes on behind it.
   func slowPath(_ index: Int, from slots: [Int], resume: Int) {
+    code.forgetHeld()
     // The interpreter settles the flags on that path, so what is in memory afterwards is known on neither.
     lastSaved = nil
     let wants = steps[index].needsHost
@@ -267,6 +269,12 @@ final class Translator {
   /// The host register that holds a guest register's value: its own, or `scratch` after loading it.
   func value(_ register: Int, _ scratch: Int) -> Int {
     if let host = Host.of(register) { return host }
+    if let from = code.held(register) {
+      // It was stored by what comes just before, whose scratch register still has it: waiting for the store would take longer.
+      if from == scratch { return scratch }
+      code.rr(0x8B, scratch, from, size: 8)
+      return scratch
+    }
     code.load(scratch, At.guest(register))
     return scratch
   }
@@ -276,7 +284,9 @@ final class Translator {
     switch size {
     case 1: code.rs(0x88, from, At.guest(register), size: 1)
     case 2: code.rs(0x89, from, At.guest(register), size: 2)
-    default: code.store(from, At.guest(register))
+    default:
+      code.store(from, At.guest(register))
+      code.hold(register, in: from)
     }
   }
 
