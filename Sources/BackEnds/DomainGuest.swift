@@ -50,6 +50,14 @@ public final class DomainGuest: GuestInterface {
     eachFrame(address, bytes.count) { target.frames.mayWrite($0) } && target.memory.copyIn(bytes, at: address)
   }
 
+  public func hostMemory(_ address: UInt64, count: Int, forWriting: Bool) -> UnsafeMutableRawBufferPointer? {
+    guard count > 0, eachFrame(address, count, { forWriting ? target.frames.mayWrite($0) : target.frames.isGuestFrame($0) }) else {
+      return nil
+    }
+    if forWriting { return target.memory.writable(address, count) }
+    return target.memory.readable(address, count).map { UnsafeMutableRawBufferPointer(mutating: $0) }
+  }
+
   private func eachFrame(_ address: UInt64, _ count: Int, _ allows: (UInt64) -> Bool) -> Bool {
     let (end, overflow) = address.addingReportingOverflow(UInt64(count))
     guard !overflow, count > 0 else { return count == 0 }

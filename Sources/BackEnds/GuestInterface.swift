@@ -42,6 +42,10 @@ public protocol GuestInterface: AnyObject {
   /// Copies bytes into guest memory; false outside memory.
   func copyIn(_ bytes: UnsafeRawBufferPointer, at address: UInt64) -> Bool
 
+  /// The host's memory of a range of guest memory, to be used at once, on this thread; nil outside memory, where `copyIn` (or, not
+  /// `forWriting`, `copyOut`) would refuse, and for guests that have no such memory.
+  func hostMemory(_ address: UInt64, count: Int, forWriting: Bool) -> UnsafeMutableRawBufferPointer?
+
   /// Takes the other end of a port that the guest allocated for domain 0; nil if there is none. `handler` is called each
   /// time the guest sends on it, synchronously. What was sent before is lost: look at the ring once.
   func bindPort(_ port: UInt32, handler: @escaping () -> Void) -> PortBinding?
@@ -59,6 +63,8 @@ public protocol GuestInterface: AnyObject {
 }
 
 extension GuestInterface {
+  public func hostMemory(_ address: UInt64, count: Int, forWriting: Bool) -> UnsafeMutableRawBufferPointer? { nil }
+
   /// Cycles of a span of guest time.
   func cycles(nanoseconds: UInt64) -> Cycles {
     let wide = nanoseconds.multipliedFullWidth(by: cyclesPerSecond)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 int ph_open_pty(char *name, size_t size) {
@@ -72,6 +73,10 @@ int ph_wait_for_signal(void) {
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
 
+long ph_read_present(int descriptor, const struct iovec *pieces, int count, uint64_t offset) {
+  return preadv2(descriptor, pieces, count, (off_t)offset, RWF_NOWAIT);
+}
+
 int ph_open_tap(const char *name) {
   struct ifreq request;
   int descriptor = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
@@ -88,6 +93,12 @@ int ph_open_tap(const char *name) {
   return descriptor;
 }
 #else
+long ph_read_present(int descriptor, const struct iovec *pieces, int count, uint64_t offset) {
+  (void)descriptor, (void)pieces, (void)count, (void)offset;
+  errno = EOPNOTSUPP;
+  return -1;
+}
+
 int ph_open_tap(const char *name) {
   (void)name;
   return -1;

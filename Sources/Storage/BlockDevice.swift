@@ -24,6 +24,9 @@ public enum BlockError: Error, Sendable, Equatable {
   case corrupt(String)
 }
 
+/// Which way a transfer goes.
+public enum BlockTransfer: Sendable, Equatable { case read, write }
+
 /// A read's bytes (exactly `count`), or nothing for the other requests.
 public typealias BlockResult = Result<[UInt8], BlockError>
 
@@ -41,12 +44,17 @@ public protocol BlockDevice: AnyObject, Sendable {
   /// Whether `discard` does anything.
   var supportsDiscard: Bool { get }
   func submit(_ request: BlockRequest, completion: @escaping @Sendable (BlockResult) -> Void)
+  /// Carries a transfer out on the caller's thread, between the image from `offset` on and pieces of memory in a row, if there is
+  /// nothing to wait for: all that was submitted is done, and the host has what is to be read in its memory. nil: `submit` it (pieces
+  /// to be filled may hold anything).
+  func transferNow(_ way: BlockTransfer, offset: UInt64, pieces: [UnsafeMutableRawBufferPointer]) -> BlockResult?
   /// Puts everything submitted before on stable storage and lets go of the host's files; returns when it is done. Later requests fail.
   func close() throws(StorageError)
 }
 
 extension BlockDevice {
   public var supportsDiscard: Bool { false }
+  public func transferNow(_ way: BlockTransfer, offset: UInt64, pieces: [UnsafeMutableRawBufferPointer]) -> BlockResult? { nil }
   public func close() throws(StorageError) {}
 }
 
@@ -91,6 +99,19 @@ public final class MemoryBlockDevice: BlockDevice, @unchecked Sendable {
       for index in range { bytes[index] = 0 }
     }
     return .success([])
+  }
+
+  public func transferNow(_ way: BlockTransfer, offset: UInt64, pieces: [UnsafeMutableRawBufferPointer]) -> BlockResult? {
+    lock.withLock {
+      guard let range = range(offset, pieces.reduce(0) { $0 + UInt64($1.count) }), way == .read || !isReadOnly else { return nil }
+      var start = range.lowerBound
+      for piece in pieces {
+        let part = start..<start + piece.count
+        if way == .read { piece.copyBytes(from: bytes[part]) } else { bytes.replaceSubrange(part, with: piece) }
+        start += piece.count
+      }
+      return .success([])
+    }
   }
 
   private func range(_ offset: UInt64, _ count: UInt64) -> Range<Int>? {

@@ -173,6 +173,39 @@ public final class ImageFile: @unchecked Sendable {
     observer?(.write(offset: offset, bytes: Array(bytes)))
   }
 
+  /// Fills pieces of memory in a row if the host has all of the range in its memory; false: a disk would have to be waited for (or
+  /// the host cannot tell, or the range is not all in the file), and the pieces hold anything.
+  func readPresent(into pieces: [UnsafeMutableRawBufferPointer], at offset: UInt64) -> Bool {
+    let vector = pieces.map { iovec(iov_base: $0.baseAddress, iov_len: $0.count) }
+    guard vector.count <= Self.maximumPieces, off_t(exactly: offset) != nil else { return false }
+    let count = pieces.reduce(0) { $0 + $1.count }
+    return ph_read_present(descriptor, vector, Int32(vector.count), offset) == count
+  }
+
+  static let maximumPieces = 1024
+
+  /// Writes pieces of memory in a row.
+  func write(_ pieces: [UnsafeMutableRawBufferPointer], at offset: UInt64) throws(StorageError) {
+    let vector = pieces.map { iovec(iov_base: $0.baseAddress, iov_len: $0.count) }
+    let count = pieces.reduce(0) { $0 + $1.count }
+    let start = try position(offset, count)
+    var done = 0
+    if vector.count <= Self.maximumPieces {
+      repeat { done = pwritev(descriptor, vector, Int32(vector.count), start) } while done < 0 && errno == EINTR
+      if done < 0 { throw .host(path: path, errno: errno) }
+      if done == count, let observer {
+        observer(.write(offset: offset, bytes: pieces.flatMap { Array($0) }))
+      }
+    }
+    guard done < count else { return }
+    // Cut short, which a full disk or a signal does: each piece again, so that the reason is found.
+    var at = offset
+    for piece in pieces {
+      try write(UnsafeRawBufferPointer(piece), at: at)
+      at += UInt64(piece.count)
+    }
+  }
+
   /// Everything written before is on stable storage afterwards.
   public func synchronize() throws(StorageError) {
     guard fdatasync(descriptor) == 0 else { throw .host(path: path, errno: errno) }

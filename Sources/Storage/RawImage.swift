@@ -9,6 +9,7 @@ public final class RawImage: BlockDevice, @unchecked Sendable {
   private let worker: SerialWorker
   // Invariant: used on the worker's thread only, once it runs. Gone when closed.
   private var file: ImageFile?
+  private var patience = Patience()
 
   /// - Parameter sectorSize: 512, or 2048 for a CD-ROM. A last part of a sector is left off.
   public init(path: String, readOnly: Bool, sectorSize: Int = 512) throws(StorageError) {
@@ -26,6 +27,15 @@ public final class RawImage: BlockDevice, @unchecked Sendable {
 
   public func submit(_ request: BlockRequest, completion: @escaping @Sendable (BlockResult) -> Void) {
     worker.add { [self] in completion(carryOut(request)) }
+  }
+
+  public func transferNow(_ way: BlockTransfer, offset: UInt64, pieces: [UnsafeMutableRawBufferPointer]) -> BlockResult? {
+    guard fits(offset, pieces.reduce(0) { $0 + UInt64($1.count) }), way == .read || !isReadOnly else { return nil }
+    return worker.runNow { [self] in
+      guard let file else { return nil }
+      guard way == .write else { return file.readPresent(into: pieces, at: offset) ? .success([]) : nil }
+      return patience.use { result { () throws(StorageError) in try file.write(pieces, at: offset) } }
+    }
   }
 
   public func close() throws(StorageError) {
@@ -60,8 +70,16 @@ public final class RawImage: BlockDevice, @unchecked Sendable {
       }
       return .success([])
     } catch {
-      if case .host(_, let number) = error { return .failure(.host(number)) }
-      return .failure(.corrupt("\(error)"))
+      return .failure(BlockError(error))
+    }
+  }
+
+  private func result(_ work: () throws(StorageError) -> Void) -> BlockResult {
+    do throws(StorageError) {
+      try work()
+      return .success([])
+    } catch {
+      return .failure(BlockError(error))
     }
   }
 

@@ -52,6 +52,7 @@ extension BlockBackEnd {
       byteCount += bytes.count
     }
     guard let offset = offset(request.sector, byteCount: UInt64(byteCount)) else { return .error }
+    if let status = transferNow(operation, segments, offset, byteCount) { return status }
     guard isWrite else { return read(request, queue, segments, offset, byteCount) }
     guard let data = gather(segments, byteCount) else { return .error }
     statistics.writeRequests += 1
@@ -62,6 +63,44 @@ extension BlockBackEnd {
     if operation != .write { statistics.flushes += 1 }
     start(request, queue, steps, targets: [], byteCount: byteCount, flushes: operation != .write)
     return nil
+  }
+
+  /// On the host's clock a plain transfer that the host can do at once is done at once, between the image and the guest's own pages:
+  /// its status. nil: it takes time, or something about it is not plain.
+  private func transferNow(
+    _ operation: BlockOperation?, _ segments: [BlockSegment], _ offset: UInt64, _ byteCount: Int
+  ) -> BlockStatus? {
+    guard guest.hostIsDone != nil, operation == .read || operation == .write else { return nil }
+    let isRead = operation == .read
+    var uses: [GrantCache.Use] = []
+    uses.reserveCapacity(segments.count)
+    var pieces: [UnsafeMutableRawBufferPointer] = []
+    pieces.reserveCapacity(segments.count)
+    defer { for use in uses { grants.release(use) } }
+    for segment in segments {
+      guard let bytes = segment.bytes, let use = grants.map(segment.reference, write: isRead) else { return nil }
+      uses.append(use)
+      let address = use.page.address &+ UInt64(bytes.lowerBound)
+      guard let piece = guest.hostMemory(address, count: bytes.count, forWriting: isRead) else { return nil }
+      if let last = pieces.last, let end = last.baseAddress.map({ $0 + last.count }), end == piece.baseAddress {
+        pieces[pieces.count - 1] = UnsafeMutableRawBufferPointer(start: last.baseAddress, count: last.count + piece.count)
+      } else {
+        pieces.append(piece)
+      }
+    }
+    guard let result = device.transferNow(isRead ? .read : .write, offset: offset, pieces: pieces) else { return nil }
+    if isRead {
+      statistics.readRequests += 1
+      statistics.readBytes += UInt64(byteCount)
+    } else {
+      statistics.writeRequests += 1
+      statistics.writeBytes += UInt64(byteCount)
+    }
+    if case .failure(let error) = result {
+      guest.log("vbd \(configuration.name): \(error)")
+      return .error
+    }
+    return .okay
   }
 
   private func read(

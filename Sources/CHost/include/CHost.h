@@ -2,6 +2,7 @@
 #ifndef PARAVANE_CHOST_H
 #define PARAVANE_CHOST_H
 #include "vcpu.h"
+#include <sys/uio.h>
 
 /// The host's general-purpose instruction-set extensions.
 enum {
@@ -51,6 +52,10 @@ int ph_lock_file(int descriptor, int exclusive);
 
 /// Gives a range of a file back to the file system; 0, or -1 with errno.
 int ph_punch_hole(int descriptor, uint64_t offset, uint64_t count);
+
+/// Reads into `count` pieces of memory as long as no disk has to be waited for: bytes read, or -1 with errno (EAGAIN: a disk would
+/// have to be waited for; EOPNOTSUPP: the file system cannot tell). May read less than there is.
+long ph_read_present(int descriptor, const struct iovec *_Nonnull pieces, int count, uint64_t offset);
 
 /// Maps one piece of memory twice: for writing and for executing, at different addresses. 0, or -1 with errno.
 int ph_map_code(size_t size, void *_Nullable *_Nonnull writable, void *_Nullable *_Nonnull executable);

@@ -35,7 +35,7 @@ extension Qcow2Core {
   }
 
   /// Whether the host cluster belongs to this cluster of the disk alone, so that it may be written over.
-  private func isOwn(_ host: UInt64) throws(StorageError) -> Bool {
+  func isOwn(_ host: UInt64) throws(StorageError) -> Bool {
     let space = try writableSpace()
     let number = host >> UInt64(geometry.clusterBits)
     guard !space.metadata.contains(number) else { throw malformed("a cluster of the disk at \(host) overlaps a table") }

@@ -36,6 +36,7 @@ public final class Qcow2Image: BlockDevice, @unchecked Sendable {
   private final class OpenCore: @unchecked Sendable {
     // Invariant: used on the worker's thread only, once it runs.
     private(set) var core: Qcow2Core?
+    var patience = Patience()
     init(_ core: Qcow2Core) { self.core = core }
 
     /// Commits, and lets go of the files and their locks.
@@ -106,6 +107,21 @@ public final class Qcow2Image: BlockDevice, @unchecked Sendable {
     worker.add { [self] in completion(carryOut(request)) }
   }
 
+  public func transferNow(_ way: BlockTransfer, offset: UInt64, pieces: [UnsafeMutableRawBufferPointer]) -> BlockResult? {
+    guard fits(offset, pieces.reduce(0) { $0 + UInt64($1.count) }), way == .read || !isReadOnly else { return nil }
+    return worker.runNow { [open] in
+      guard let core = open.core else { return nil }
+      return open.patience.use {
+        do throws(StorageError) {
+          let isDone = way == .read ? try core.readNow(into: pieces, at: offset) : try core.writeNow(pieces, at: offset)
+          return isDone ? .success([]) : nil
+        } catch {
+          return .failure(BlockError(error))
+        }
+      }
+    }
+  }
+
   public func close() throws(StorageError) {
     try worker.finish { [open] () throws(StorageError) in try open.close() }
   }
@@ -133,8 +149,7 @@ public final class Qcow2Image: BlockDevice, @unchecked Sendable {
       }
       return .success([])
     } catch {
-      if case .host(_, let number) = error { return .failure(.host(number)) }
-      return .failure(.corrupt("\(error)"))
+      return .failure(BlockError(error))
     }
   }
 
