@@ -225,6 +225,9 @@ private final class CapturedLink: NetworkLink {
     capture.record(frame, at: now())
     link.send(frame)
   }
+
+  func flush() { link.flush() }
+  var acceptsLargeSegments: Bool { link.acceptsLargeSegments }
 }
 
 /// 8-4-4-4-12 digits of 16 bytes.

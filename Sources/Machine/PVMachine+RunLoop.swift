@@ -99,7 +99,11 @@ extension PVMachine {
   }
 
   func takeInputs() {
-    for input in mailbox.takeAll() { take(input) }
+    let inputs = mailbox.takeAll()
+    guard !inputs.isEmpty else { return }
+    for card in devices.cards { card.beginArrivals() }
+    for input in inputs { take(input) }
+    for card in devices.cards { card.endArrivals() }
   }
 
   private func take(_ input: OutsideInput) {

@@ -9,7 +9,10 @@ final class MemoryLink: NetworkLink {
   var sent: [[UInt8]] = []
   var receive: (([UInt8]) -> Void)?
   var acceptsUnfinishedChecksums = false
+  var acceptsLargeSegments = false
+  var flushes = 0
   func send(_ frame: [UInt8]) { sent.append(frame) }
+  func flush() { flushes += 1 }
 }
 
 /// A network card's front end over a fake guest.
@@ -324,6 +327,75 @@ struct NetworkTests {
     #expect(front.guest.load32(ring + 4) == 4)
     front.post(10)
     #expect(front.frames().map(\.bytes) == Array(frames[2...5]))
+  }
+
+  /// Segments of one connection that come in a row are one packet for a guest that takes such; others stay as they are.
+  @Test func segmentsInARowAreJoined() {
+    let front = FrontCard()
+    front.connect()
+    front.post(32)
+    func segment(_ payload: [UInt8], at sequence: UInt32, flags: UInt8 = 0x10, good: Bool = true) -> [UInt8] {
+      var frame = Sample.ipv4(6, Sample.tcp(payload, flags: flags, sequence: sequence))
+      FrameLayout(frame)!.fillChecksum(&frame)
+      if !good { frame[frame.count - 1] ^= 0xFF }
+      return frame
+    }
+    let payloads = (0..<5).map { index in (0..<(index == 4 ? 700 : 1400)).map { UInt8(truncatingIfNeeded: $0 &* 3 &+ index) } }
+    // The sequence number passes zero on the way.
+    let start: UInt32 = 0xFFFF_F800
+    var row: [[UInt8]] = []
+    for (index, payload) in payloads.enumerated() {
+      row.append(segment(payload, at: start &+ UInt32(1400 * index), flags: index == 4 ? 0x18 : 0x10))
+    }
+    let after = start &+ 6300
+    let lone = [
+      segment([1, 2, 3], at: after), segment([4, 5, 6], at: after &+ 4), segment([7, 8, 9], at: after &+ 7, good: false),
+      segment([1, 1], at: after &+ 10, flags: 0x11), segment([2, 2], at: after &+ 12, flags: 0x11),
+    ]
+    front.guest.notified = []
+    front.card.beginArrivals()
+    for frame in row + lone { front.link.receive?(frame) }
+    #expect(front.receive[0].take(8).isEmpty)
+    front.card.endArrivals()
+    #expect(front.guest.notified == [21])
+    let responses = front.receive[0].take(8)
+    #expect(responses.count == 3 + lone.count)
+    // Valid, its checksum the pseudo-header's sum only, more data, extra information; then TCP over IPv4 in segments of 1400 bytes.
+    #expect(responses[0].u16(4) == 0b1111)
+    #expect(responses[1].u8(0) == ExtraInfo.gso && responses[1].u16(2) == 1400 && responses[1].u8(4) == 1)
+    var whole: [UInt8] = []
+    for index in [0, 2] { whole += front.guest.bytes(front.buffers[UInt16(index)]!, 0..<Int(responses[index].u16(6))) }
+    #expect(Array(whole[54...]) == payloads.flatMap { $0 })
+    #expect(whole[16] == UInt8((40 + 6300) >> 8) && whole[17] == UInt8((40 + 6300) & 255))
+    #expect(Sample.reference(Array(whole[14..<34])) == 0xFFFF, "the IP header's checksum")
+    #expect(Array(whole[38..<42]) == [0xFF, 0xFF, 0xF8, 0] && whole[47] == 0x18)
+    let length = UInt16(20 + 6300)
+    let pseudo = Sample.reference(Array(whole[26..<34]) + [0, 6, UInt8(length >> 8), UInt8(length & 255)])
+    #expect(whole[50] == UInt8(pseudo >> 8) && whole[51] == UInt8(pseudo & 255))
+    #expect(responses[3...].map { $0.u16(4) } == [1, 1, 0, 1, 1])
+    #expect(front.card.statistics.rxPackets == 10)
+    #expect(front.card.statistics.rxBytes == UInt64((row + lone).reduce(0) { $0 + $1.count }))
+  }
+
+  /// What is cut for other links goes to this one whole, with its checksum.
+  @Test func aLinkMayTakeLargePacketsWhole() {
+    let front = FrontCard()
+    front.link.acceptsLargeSegments = true
+    front.connect()
+    front.link.flushes = 0
+    let frame = Sample.ipv4(6, Sample.tcp((0..<9000).map { UInt8(truncatingIfNeeded: $0) }))
+    front.send(front.slots(of: frame, flags: 1, piece: 3000, extra: ExtraInfo.gso(size: 1448, type: 1)))
+    #expect(front.link.sent.count == 1 && front.link.flushes == 1)
+    var right = frame
+    FrameLayout(frame)!.fillChecksum(&right)
+    #expect(front.link.sent == [right])
+  }
+
+  @Test(arguments: [0, 1, 2, 3, 4, 7, 1459, 1460]) func sumsAreThoseOfTheSlowWay(_ count: Int) {
+    var random = Random(UInt64(count))
+    let bytes = (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+    #expect(InternetChecksum.fold(InternetChecksum.sum(bytes[...])) == Sample.reference(bytes))
+    #expect(InternetChecksum.fold(InternetChecksum.sum(bytes[...], 0x1234)) == Sample.reference([0x12, 0x34] + bytes))
   }
 
   @Test func aBufferThatCannotBeWrittenIsAnError() {

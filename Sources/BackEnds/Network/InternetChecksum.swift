@@ -3,20 +3,21 @@ enum InternetChecksum {
   /// Adds bytes, as big-endian 16-bit words, to a running sum that is not folded yet. An odd last byte counts as a high one.
   static func sum(_ bytes: ArraySlice<UInt8>, _ initial: UInt64 = 0) -> UInt64 {
     bytes.withUnsafeBytes { buffer in
-      var sum = initial
-      var index = 0
+      // The sum does not mind in which order of bytes it is made (RFC 1071, 2 (B)): the host's own, turned at the end.
+      var sum: UInt64 = 0
       let count = buffer.count
-      while index + 4 <= count {
-        let word = buffer.loadUnaligned(fromByteOffset: index, as: UInt32.self).bigEndian
-        sum &+= UInt64(word >> 16) &+ UInt64(word & 0xFFFF)
-        index += 4
+      let whole = count & ~3
+      var index = 0
+      while index < whole {
+        sum &+= UInt64(buffer.loadUnaligned(fromByteOffset: index, as: UInt32.self).littleEndian)
+        index &+= 4
       }
       if index + 2 <= count {
-        sum &+= UInt64(buffer.loadUnaligned(fromByteOffset: index, as: UInt16.self).bigEndian)
+        sum &+= UInt64(buffer.loadUnaligned(fromByteOffset: index, as: UInt16.self).littleEndian)
         index += 2
       }
-      if index < count { sum &+= UInt64(buffer[index]) << 8 }
-      return sum
+      if index < count { sum &+= UInt64(buffer[index]) }
+      return initial &+ UInt64(fold(sum).byteSwapped)
     }
   }
 

@@ -13,8 +13,20 @@ extension NetworkBackEnd {
       statistics.rxDropped += 1
       return
     }
-    queue.arrived.append(frame)
-    serviceReceive(queue)
+    let next = ArrivedFrame(frame)
+    if joinsSegments, isGathering, !queue.arrived.isEmpty, queue.arrived[queue.arrived.count - 1].join(next) { return }
+    queue.arrived.append(next)
+    if !isGathering { serviceReceive(queue) }
+  }
+
+  /// Several frames come in a row: they are delivered together at `endArrivals`, and those of one TCP connection that follow each other
+  /// as one packet.
+  public func beginArrivals() { isGathering = true }
+
+  public func endArrivals() {
+    guard isGathering else { return }
+    isGathering = false
+    for queue in queues { serviceReceive(queue) }
   }
 
   /// A number that all frames of a connection share.
@@ -31,8 +43,9 @@ extension NetworkBackEnd {
     var delivered = 0
     while delivered < queue.arrived.count {
       guard let buffers = queue.receive.waiting() else { return giveUp("receive index out of range") }
+      queue.arrived[delivered].finish()
       let frame = queue.arrived[delivered]
-      let needed = UInt32((frame.count + 4095) / 4096)
+      let needed = UInt32(frame.slotCount)
       if buffers < needed {
         queue.receive.requestEvent(after: needed)
         // The guest may have posted between the look and the request for an event.
@@ -40,10 +53,10 @@ extension NetworkBackEnd {
         if again < needed { break }
       }
       if place(frame, queue) {
-        statistics.rxPackets += 1
-        statistics.rxBytes += UInt64(frame.count)
+        statistics.rxPackets += UInt64(frame.frameCount)
+        statistics.rxBytes += UInt64(frame.byteCount)
       } else {
-        statistics.rxDropped += 1
+        statistics.rxDropped += UInt64(frame.frameCount)
       }
       delivered += 1
     }
@@ -52,24 +65,31 @@ extension NetworkBackEnd {
   }
 
   /// Copies a frame into as many buffers as it takes; false if one of them cannot be written (the guest is told).
-  private func place(_ frame: [UInt8], _ queue: NetworkQueue) -> Bool {
+  private func place(_ arrived: ArrivedFrame, _ queue: NetworkQueue) -> Bool {
+    let frame = arrived.bytes
     var done = 0
     var isWhole = true
-    let isGood = FrameLayout(frame)?.hasGoodChecksum(frame) ?? false
     while done < frame.count {
       let size = min(frame.count - done, 4096)
       let fields = Fields(bytes: queue.receive.takeRequest())
       let written = write(frame[done..<done + size], fields.u32(4))
       isWhole = isWhole && written
       var flags: ReceiveFlags = []
-      if done == 0 && isGood { flags.insert(.dataValidated) }
+      if done == 0 && arrived.isGood { flags.insert(.dataValidated) }
+      if done == 0 && arrived.isJoined { flags.formUnion([.checksumBlank, .extraInfo]) }
       if done + size < frame.count { flags.insert(.moreData) }
       var response: [UInt8] = []
+      response.reserveCapacity(8)
       response.append(little: fields.u16(0))
       response.append(little: UInt16(0))
       response.append(little: flags.rawValue)
       response.append(little: written ? Int16(truncatingIfNeeded: size) : -1)
       queue.receive.putResponse(response)
+      if flags.contains(.extraInfo) {
+        // The slot's buffer stays the guest's.
+        _ = queue.receive.takeRequest()
+        queue.receive.putResponse(ExtraInfo.gso(size: UInt16(clamping: arrived.segmentSize), type: 1))
+      }
       done += size
     }
     return isWhole

@@ -20,6 +20,7 @@ extension NetworkBackEnd {
       }
       mustNotify = queue.transmit.publish() || mustNotify
     } while queue.transmit.finalCheck() && budget > 0
+    link.flush()
     if mustNotify, let port = queue.transmitPort { guest.notify(port) }
   }
 
@@ -120,7 +121,7 @@ extension NetworkBackEnd {
   private func finish(_ frame: [UInt8], isBlank: Bool, _ gso: ExtraInfo?) -> [[UInt8]]? {
     if let gso {
       guard gso.gsoType == 1 || gso.gsoType == 2, gso.gsoSize > 0, let layout = FrameLayout(frame) else { return nil }
-      if !(link.acceptsLargeSegments && link.acceptsUnfinishedChecksums) {
+      if !link.acceptsLargeSegments {
         // A guest that asks for tiny segments would make one packet thousands.
         let segments = Segmentation.segments(frame, size: max(Int(gso.gsoSize), 64))
         return layout.transport == .tcp ? segments : nil

@@ -14,6 +14,10 @@ public final class NetworkBackEnd {
   let store: Store
   var xenbus: XenbusDevice!
   var queues: [NetworkQueue] = []
+  /// Frames are coming in a row: they are put into the guest's buffers after the last.
+  var isGathering = false
+  /// The guest takes TCP packets that several frames were joined into.
+  var joinsSegments = false
 
   init(_ configuration: NetworkConfiguration, link: any NetworkLink, guest: any GuestInterface, store: Store) {
     self.configuration = configuration
@@ -58,6 +62,8 @@ extension NetworkBackEnd: XenbusBackEnd {
       disconnect()
       throw error
     }
+    joinsSegments =
+      xenbus.frontFlag("feature-sg") && xenbus.frontFlag("feature-gso-tcpv4") && !xenbus.frontFlag("feature-no-csum-offload")
     // Buffers may have been posted, and requests made, before anybody listened.
     for queue in queues { serviceReceive(queue) }
     for queue in queues { serviceTransmit(queue) }
@@ -134,7 +140,7 @@ final class NetworkQueue {
   var transmitPort: PortBinding?
   var receivePort: PortBinding?
   /// Frames that wait for the guest's buffers.
-  var arrived: [[UInt8]] = []
+  var arrived: [ArrivedFrame] = []
 
   init(transmit: BackRing, receive: BackRing) {
     self.transmit = transmit

@@ -40,11 +40,14 @@ public enum NetworkLinkError: Error, Equatable, CustomStringConvertible {
 /// A network of its own for the guest, translated to the host's sockets: 10.0.2.0/24, gateway 10.0.2.2, name server
 /// 10.0.2.3, DHCP from 10.0.2.15.
 ///
-/// libslirp is not thread-safe, so it lives on one thread. Frames go to it through a locked queue and a pipe that wakes it;
-/// frames from it go to `deliver`, which hands them to the machine's mailbox. Its clock is the guest's.
+/// libslirp is not thread-safe: who uses it has the lock. The link's own thread waits for the host's sockets. A frame of the guest's is
+/// worked on by the thread that sends it, as far as the host's socket, unless the link's thread is at work: then it goes into a queue
+/// and a pipe wakes the thread. Frames for the guest go to `deliver`, which hands them to the machine's mailbox. The clock is the
+/// guest's.
 ///
-/// Invariants of the unsafe parts: `slirp` and `timers` are touched on the link's thread only, after `init` has handed them
-/// over; `lock` guards `outgoing` and `stopping`; the object is retained by its thread until that ends.
+/// Invariants of the unsafe parts: `slirp`, `timers` and what lies between them and the sockets are touched by the holder of `lock` only,
+/// `watched` by the link's thread while it polls and else by the holder of `lock`; `queueLock` guards `outgoing` and `stopping`;
+/// the object is retained by its thread until that ends.
 public final class UserNetworkLink: NetworkLink, @unchecked Sendable {
   public var receive: (([UInt8]) -> Void)?
   private var slirp: OpaquePointer?
@@ -52,11 +55,19 @@ public final class UserNetworkLink: NetworkLink, @unchecked Sendable {
   private let clock: @Sendable () -> Int64
   private let deliver: @Sendable ([UInt8]) -> Void
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let queueLock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private var outgoing: [[UInt8]] = []
   private var stopping = false
   private var wakeRead: Int32 = -1
   private var wakeWrite: Int32 = -1
+  /// What libslirp waits for now, and what the link's thread polls; until when (monotonic milliseconds).
   private var descriptors: [pollfd] = []
+  private var watched: [pollfd] = []
+  private var wakesAt: Int64 = .max
+  /// Counts the changes of `descriptors` that the link's thread did not make.
+  private var changes: UInt64 = 0
+  /// Frames were given to libslirp since what it waits for was looked at.
+  private var isStirred = false
   private var timers: [Timer] = []
   static let queueLimit = 1024
 
@@ -80,6 +91,7 @@ public final class UserNetworkLink: NetworkLink, @unchecked Sendable {
     self.clock = clock
     self.deliver = deliver
     pthread_mutex_init(lock, nil)
+    pthread_mutex_init(queueLock, nil)
     var ends: [Int32] = [-1, -1]
     guard pipe(&ends) == 0 else { throw NetworkLinkError.unavailable("no pipe for the network: \(systemError())") }
     wakeRead = ends[0]
@@ -112,23 +124,72 @@ public final class UserNetworkLink: NetworkLink, @unchecked Sendable {
   deinit {
     close(wakeRead)
     close(wakeWrite)
-    pthread_mutex_destroy(lock)
-    lock.deallocate()
+    for mutex in [lock, queueLock] {
+      pthread_mutex_destroy(mutex)
+      mutex.deallocate()
+    }
   }
 
+  /// libslirp ends at the host's socket: it takes a TCP packet of any size.
+  public var acceptsLargeSegments: Bool { true }
+
   public func send(_ frame: [UInt8]) {
-    pthread_mutex_lock(lock)
+    if pthread_mutex_trylock(lock) == 0 {
+      defer { pthread_mutex_unlock(lock) }
+      guard slirp != nil else { return }
+      inputQueued()
+      input(frame)
+      isStirred = true
+      return
+    }
+    pthread_mutex_lock(queueLock)
     if outgoing.count < Self.queueLimit { outgoing.append(frame) }
-    pthread_mutex_unlock(lock)
+    pthread_mutex_unlock(queueLock)
+    wake()
+  }
+
+  /// Looks whether libslirp waits for something else now than its thread does.
+  public func flush() {
+    guard pthread_mutex_trylock(lock) == 0 else { return wake() }
+    defer { pthread_mutex_unlock(lock) }
+    guard isStirred, slirp != nil else { return }
+    isStirred = false
+    let until = Self.milliseconds &+ Int64(fill())
+    let isSame =
+      descriptors.count == watched.count
+      && zip(descriptors, watched).allSatisfy { $0.fd == $1.fd && $0.events == $1.events } && until >= wakesAt
+    guard !isSame else { return }
+    changes &+= 1
     wake()
   }
 
   /// Ends the link's thread.
   public func stop() {
-    pthread_mutex_lock(lock)
+    pthread_mutex_lock(queueLock)
     stopping = true
-    pthread_mutex_unlock(lock)
+    pthread_mutex_unlock(queueLock)
     wake()
+  }
+
+  /// Gives libslirp what waits. For the holder of `lock`. True: the link is to end.
+  @discardableResult private func inputQueued() -> Bool {
+    pthread_mutex_lock(queueLock)
+    let frames = outgoing
+    if !frames.isEmpty { outgoing.removeAll(keepingCapacity: true) }
+    let stop = stopping
+    pthread_mutex_unlock(queueLock)
+    if !stop { for frame in frames { input(frame) } }
+    return stop
+  }
+
+  private func input(_ frame: [UInt8]) {
+    frame.withUnsafeBufferPointer { slirp_input(slirp, $0.baseAddress, Int32($0.count)) }
+  }
+
+  private static var milliseconds: Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Int64(time.tv_sec) &* 1000 &+ Int64(time.tv_nsec) / 1_000_000
   }
 
   private func wake() {
@@ -187,28 +248,40 @@ public final class UserNetworkLink: NetworkLink, @unchecked Sendable {
     callbacks.init_completed = { _, _ in }
   }
 
+  /// Asks libslirp what it waits for and how long at most, in milliseconds.
+  private func fill() -> UInt32 {
+    descriptors.removeAll(keepingCapacity: true)
+    descriptors.append(pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0))
+    var timeout: UInt32 = 1000
+    slirp_pollfds_fill(
+      slirp, &timeout, { descriptor, events, opaque in UserNetworkLink.of(opaque).watch(descriptor, events) },
+      Unmanaged.passUnretained(self).toOpaque())
+    return timeout
+  }
+
   /// The link's thread.
   private func serve() {
     let opaque = Unmanaged.passUnretained(self).toOpaque()
+    pthread_mutex_lock(lock)
     while true {
-      descriptors.removeAll(keepingCapacity: true)
-      descriptors.append(pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0))
-      var timeout: UInt32 = 1000
-      slirp_pollfds_fill(
-        slirp, &timeout, { descriptor, events, opaque in UserNetworkLink.of(opaque).watch(descriptor, events) }, opaque)
-      let result = poll(&descriptors, nfds_t(descriptors.count), Int32(timeout))
-      if descriptors[0].revents != 0 {
+      let timeout = fill()
+      watched = descriptors
+      wakesAt = Self.milliseconds &+ Int64(timeout)
+      let seen = changes
+      pthread_mutex_unlock(lock)
+      var polled = watched
+      let result = poll(&polled, nfds_t(polled.count), Int32(timeout))
+      if polled[0].revents != 0 {
         var drain = [UInt8](repeating: 0, count: 256)
         while read(wakeRead, &drain, drain.count) > 0 {}
       }
-      slirp_pollfds_poll(slirp, result < 0 ? 1 : 0, { index, opaque in UserNetworkLink.of(opaque).outcome(index) }, opaque)
       pthread_mutex_lock(lock)
-      let frames = outgoing
-      outgoing.removeAll(keepingCapacity: true)
-      let stop = stopping
-      pthread_mutex_unlock(lock)
-      if stop { break }
-      for frame in frames { frame.withUnsafeBufferPointer { slirp_input(slirp, $0.baseAddress, Int32($0.count)) } }
+      // What was polled is what libslirp knows the numbers of, unless a sender has asked it again meanwhile.
+      if changes == seen {
+        descriptors = polled
+        slirp_pollfds_poll(slirp, result < 0 ? 1 : 0, { index, opaque in UserNetworkLink.of(opaque).outcome(index) }, opaque)
+      }
+      if inputQueued() { break }
       let now = clock() / 1_000_000
       for timer in timers {
         guard let expires = timer.expires, expires <= now else { continue }
@@ -218,6 +291,7 @@ public final class UserNetworkLink: NetworkLink, @unchecked Sendable {
     }
     slirp_cleanup(slirp)
     slirp = nil
+    pthread_mutex_unlock(lock)
   }
 
   private func watch(_ descriptor: Int32, _ events: Int32) -> Int32 {
