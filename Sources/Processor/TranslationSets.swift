@@ -21,7 +21,7 @@ import GuestMemory
 /// filled slot's bit is set; a set that holds an entry of a table has its bit in that table's mask, and likewise for rights to
 /// write; a jump is only there while the fetch entry of its page is.
 final class TranslationSets {
-  static let count = 16
+  static let count = 12
   static let dataSlots = Int(PV_TLB_SIZE)
   static let fetchSlots = Int(PV_FETCH_SIZE)
   static let jumpSlots = Int(PV_JUMP_SIZE)

@@ -108,11 +108,10 @@ struct NativeRuntime {
   /// (cpu, code): runs translated code until it leaves.
   typealias Enter = @convention(c) (CPU, UnsafeMutableRawPointer) -> Void
   let enter: Enter
-  /// Offsets in the buffer. `fallback`: called with a `FallbackSite` in `a`. `exitAt`: leaves with RIP from `a`. `dispatch`: goes on at
-  /// the linear address in `a`.
+  /// Offsets in the buffer. `fallback`: called with a `FallbackSite` in `a`. `exitAt`: leaves with RIP from `a`. `miss`: the same, and
+  /// no jump is to be linked.
   let fallback: Int
   let exitAt: Int
-  let dispatch: Int
   let miss: Int
   /// Called: fills `flags_image` from whatever the flags are kept in.
   let fetchFlags: Int
@@ -237,13 +236,6 @@ struct NativeRuntime {
     miss = code.position
     code.storeImmediate32(0, At.linkSlot)
     code.jump(to: exitAt)
-
-    dispatch = code.position
-    let missed = code.lookUpJump()
-    code.groupImmediate(4, Host.a, -4096, size: 8)
-    code.store(Host.a, At.pageRIP)
-    code.onSet(0xFF, 4, At.jump + 8, size: 4)
-    code.patch(missed, to: miss)
 
     // fallback: called, so the state is 8 bytes above the stack pointer.
     fallback = code.position

@@ -246,7 +246,12 @@ final class Translator {
         code.immediate(Host.b, UInt64(bitPattern: Int64(offset)))
         code.rr(0x03, Host.a, Host.b, size: 8)
       }
-      code.jump(to: runtime.dispatch)
+      // A look-up of its own: the host then predicts each such jump by itself.
+      let unknown = code.lookUpJump()
+      code.groupImmediate(4, Host.a, -4096, size: 8)
+      code.store(Host.a, At.pageRIP)
+      code.onSet(0xFF, 4, At.jump + 8, size: 4)
+      code.patch(unknown, to: runtime.miss)
     }
   }
 
