@@ -45,6 +45,10 @@ test: packages fixtures ## run every test, fetching what they need
 	swift build -c release --product paravane
 	swift build -c release --product paravane-fuzz
 	swift test
+	$(PRODUCT) inspect $(KERNELS)/vmlinuz-cloud-amd64 --elf $(KERNELS)/vmlinux-cloud-amd64 >/dev/null
+	$(PRODUCT) inspect $(KERNELS)/vmlinuz-amd64 --elf $(KERNELS)/vmlinux-amd64 >/dev/null
+	PARAVANE_ONLY=X86 PARAVANE_WHOLE_TEXT=$(CURDIR)/$(KERNELS)/vmlinux-cloud-amd64:$(CURDIR)/$(KERNELS)/vmlinux-amd64 \
+	  swift test -c release -Xswiftc -enable-testing --scratch-path .build-x86 --filter CapstoneTests
 	$(FUZZ) silicon --count 200000 --seed 1
 	$(FUZZ) silicon --count 200000 --seed 2 --translator
 	$(FUZZ) silicon --count 200000 --seed 3 --length 8 --translator

@@ -7,6 +7,9 @@ struct Inspect: ParsableCommand {
 
   @Argument(help: "A kernel: bzImage or ELF.") var file: String
 
+  @Option(help: ArgumentHelp("Also write the unpacked kernel to a file, for a disassembler or a debugger.", valueName: "file"))
+  var elf: String?
+
   func run() throws {
     guard let data = FileManager.default.contents(atPath: file) else {
       throw Failure.cannotOpen("\(file): cannot be read: does the file exist?")
@@ -16,6 +19,9 @@ struct Inspect: ParsableCommand {
       kernel = try KernelImage.load([UInt8](data))
     } catch {
       throw Failure.malformed("\(file): \(error)")
+    }
+    if let elf, !FileManager.default.createFile(atPath: elf, contents: Data(kernel.elf)) {
+      throw Failure.cannotOpen("\(elf): cannot be written: does the directory exist, and may you write there?")
     }
     func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }
     let notes = kernel.notes
