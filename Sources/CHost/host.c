@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -34,6 +35,12 @@ static void crash(int number) {
   if (have_terminal) tcsetattr(0, TCSANOW, &saved_terminal);
   (void)number;
   _exit(70);
+}
+
+void ph_host_lacks(const char *what) {
+  if (have_terminal) tcsetattr(0, TCSANOW, &saved_terminal);
+  dprintf(2, "paravane: the host has no %s\n", what);
+  _exit(69);
 }
 
 void ph_install_crash_handler(void) {

@@ -1,4 +1,5 @@
 import CCrypto
+import CHost
 
 /// SHA-256 of what a run ended with: two runs with the same inputs have the same.
 struct StateDigest: ~Copyable {
@@ -6,7 +7,7 @@ struct StateDigest: ~Copyable {
   private let context: OpaquePointer
 
   init() {
-    guard let context = EVP_MD_CTX_new() else { fatalError("no memory for a digest") }
+    guard let context = EVP_MD_CTX_new() else { ph_host_lacks("memory for a digest") }
     self.context = context
     EVP_DigestInit_ex(context, EVP_sha256(), nil)
   }

@@ -43,8 +43,6 @@ final class BlockCache {
   let single: UnsafeMutablePointer<pv_block>
   private let singleOperations: Operation
   private var touchedFrames: [UInt32] = []
-  /// Instructions that no handler exists for, by name: what a #UD may mean.
-  private(set) var unimplemented: [String] = []
   private(set) var flushes: UInt64 = 0
   private(set) var decodedBlocks: UInt64 = 0
   private(set) var droppedPages: UInt64 = 0
@@ -65,7 +63,7 @@ final class BlockCache {
     frameCount = memory.frameCount
     func map(_ bytes: Int) -> UnsafeMutableRawPointer {
       let p = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-      guard let p, p != MAP_FAILED else { fatalError("no address space for decoded code") }
+      guard let p, p != MAP_FAILED else { ph_host_lacks("address space for decoded code") }
       return p
     }
     arena = map(Self.arenaBytes)
@@ -319,11 +317,7 @@ final class BlockCache {
     do throws(DecodeError) {
       let instruction = try Decoder.decode(bytes, mode: codeMode)
       prepare(instruction, offset: offset, mode: codeMode, &op.pointee)
-      let lowerer = LoweringTable.shared[instruction.mnemonic]
-      if let lowerer, lowerer(instruction, &op.pointee) { return .operation }
-      if lowerer == nil && !unimplemented.contains(instruction.mnemonic.name) && unimplemented.count < 100 {
-        unimplemented.append(instruction.mnemonic.name)
-      }
+      if let lowerer = LoweringTable.shared[instruction.mnemonic], lowerer(instruction, &op.pointee) { return .operation }
       op.pointee.handler = raiseUndefined
       op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK)
     } catch .truncated {

@@ -88,10 +88,10 @@ final class TranslationSets {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
     // Zeroes are an empty set, so what is never filled is never touched.
     let space = mmap(nil, Self.count * Self.stride, PROT_READ | PROT_WRITE, flags, -1, 0)
-    guard let space, space != MAP_FAILED else { fatalError("no address space for the TLB") }
+    guard let space, space != MAP_FAILED else { ph_host_lacks("address space for the TLB") }
     sets = space
     let map = mmap(nil, memory.frameCount * MemoryLayout<FrameUse>.stride, PROT_READ | PROT_WRITE, flags, -1, 0)
-    guard let map, map != MAP_FAILED else { fatalError("no address space for the TLB's bookkeeping") }
+    guard let map, map != MAP_FAILED else { ph_host_lacks("address space for the TLB's bookkeeping") }
     uses = map.bindMemory(to: FrameUse.self, capacity: memory.frameCount)
     hot = .allocate(capacity: 1)
     hot.initialize(to: Hot())

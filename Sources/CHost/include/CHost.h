@@ -40,6 +40,10 @@ int ph_open_pty(char *name, size_t size);
 /// standard error, puts a raw terminal back, and ends the process with status 70.
 void ph_install_crash_handler(void);
 
+/// The host has not got what a machine cannot do without: says so on standard error, puts a raw terminal back, and ends the process with
+/// status 69. Not for anything that a guest can bring about.
+void ph_host_lacks(const char *what) __attribute__((noreturn));
+
 /// Blocks SIGINT and SIGTERM for this thread and those it starts; `ph_wait_for_signal` then returns each as it comes.
 void ph_block_signals(void);
 int ph_wait_for_signal(void);
