@@ -37,19 +37,21 @@ var targets: [Target] = [
   .target(
     name: "BackEnds", dependencies: ["Hypervisor", "Xenstore", "Storage", "HostLinks", "GuestMemory", "Devices"],
     swiftSettings: safe),
+  .target(
+    name: "Motherboard", dependencies: ["Devices", "GuestMemory", "Storage", "HostLinks", "CZlib"], swiftSettings: safe),
   .target(name: "Configuration", swiftSettings: safe),
   .target(
     name: "Machine",
     dependencies: [
-      "Hypervisor", "Xenstore", "BackEnds", "Storage", "HostLinks", "Configuration", "Processor", "GuestMemory",
-      "Devices", "X86", "CCrypto", .product(name: "Logging", package: "swift-log"),
+      "Hypervisor", "Xenstore", "BackEnds", "Motherboard", "Storage", "HostLinks", "Configuration", "Processor",
+      "GuestMemory", "Devices", "X86", "CCrypto", .product(name: "Logging", package: "swift-log"),
     ], swiftSettings: safe),
   .target(name: "Silicon", dependencies: ["Processor", "GuestMemory", "X86", "CHost"], swiftSettings: hot),
   .executableTarget(
     name: "paravane-fuzz",
     dependencies: [
-      "Silicon", "X86", "Processor", "GuestMemory", "Hypervisor", "Devices", "Compression", "Xenstore", "BackEnds", "HostLinks", "Storage",
-      "Configuration", "CHost",
+      "Silicon", "X86", "Processor", "GuestMemory", "Hypervisor", "Devices", "Compression", "Xenstore", "BackEnds",
+      "Motherboard", "HostLinks", "Storage", "Configuration", "CHost",
     ], swiftSettings: safe),
   .executableTarget(
     name: "paravane",

@@ -1,0 +1,223 @@
+import Devices
+import GuestMemory
+
+/// What the devices of a PC stand on: the port and memory maps, the clock with its queue of events, and the few wires that leave
+/// the board. Used from the vCPU's thread.
+public final class Board {
+  /// Physical memory, for DMA.
+  public let memory: MachineMemory
+  public let cyclesPerSecond: UInt64
+  /// Nanoseconds since 1970 at cycle 0.
+  public let startTime: UInt64
+  public internal(set) var queue = EventQueue()
+
+  /// What a board tells the machine it is part of. All are called on the vCPU's thread.
+  public struct Outside {
+    /// The current cycle.
+    public var now: () -> Cycles = { 0 }
+    /// An event earlier than all before it was scheduled: a running stretch of guest code must end by then.
+    public var deadlineMoved: (Cycles) -> Void = { _ in }
+    /// A window of device memory appeared (true) or went (false).
+    public var memoryClaimed: (Range<UInt64>, Bool) -> Void = { _, _ in }
+    /// The A20 gate opened or closed.
+    public var addressLine20: (Bool) -> Void = { _ in }
+    /// The whole machine is to be reset after this instruction.
+    public var reset: () -> Void = {}
+    /// The guest switched itself off.
+    public var powerOff: () -> Void = {}
+    /// The guest ended the run with a status of its own (the debug-exit port).
+    public var exit: (UInt8) -> Void = { _ in }
+    /// Paravane's own words, when it is verbose.
+    public var log: (String) -> Void = { _ in }
+    /// Under `--clock host`: tell the machine, from any thread, that the host is done; the event with this identity (as from
+    /// `Board.identity(of:payload:)`) is then dispatched on the vCPU's thread. nil under `--clock virtual`.
+    public var hostIsDone: (@Sendable (UInt64) -> Void)?
+    public init() {}
+  }
+  public var outside = Outside()
+
+  public init(memory: MachineMemory, cyclesPerSecond: UInt64, startTime: UInt64) {
+    self.memory = memory
+    self.cyclesPerSecond = cyclesPerSecond
+    self.startTime = startTime
+    portOwners = Array(repeating: 0, count: 65536)
+  }
+
+  // MARK: - Time
+
+  public var now: Cycles { outside.now() }
+
+  private var eventHandlers: [any EventHandler] = []
+
+  /// Gives a device its number on the event queue; in the order of assembly, so equal machines have equal numbers.
+  public func register(_ handler: any EventHandler) -> EventQueue.Target {
+    eventHandlers.append(handler)
+    return EventQueue.Target(truncatingIfNeeded: eventHandlers.count - 1)
+  }
+
+  /// Schedules an event, not before now; its identity is for `cancel`.
+  @discardableResult public func schedule(at cycle: Cycles, target: EventQueue.Target, payload: UInt64 = 0) -> UInt64 {
+    let due = max(cycle, now)
+    let isFirst = queue.nextDue.map { due < $0 } ?? true
+    let identity = queue.schedule(at: due, target: target, payload: payload)
+    if isFirst { outside.deadlineMoved(due) }
+    return identity
+  }
+
+  public func cancel(_ identity: UInt64) { queue.cancel(identity) }
+
+  /// Does all that is due now.
+  public func dispatchDue() {
+    while let event = queue.pop(dueAt: now) { dispatch(event.target, event.payload, at: event.cycle) }
+  }
+
+  private func dispatch(_ target: EventQueue.Target, _ payload: UInt64, at cycle: Cycles) {
+    guard eventHandlers.indices.contains(Int(target)) else { return }
+    eventHandlers[Int(target)].event(payload, at: cycle)
+  }
+
+  /// One word for an event that the host's completion of a request brings about.
+  ///
+  /// - Parameter payload: below 2^48.
+  public static func identity(of target: EventQueue.Target, payload: UInt64) -> UInt64 { UInt64(target) << 48 | payload & (1 << 48 - 1) }
+
+  /// The host is done: dispatches the event.
+  public func hostCompleted(_ identity: UInt64) {
+    dispatch(EventQueue.Target(truncatingIfNeeded: identity >> 48), identity & (1 << 48 - 1), at: now)
+  }
+
+  /// Cycles in a number of ticks of a clock with `hertz`, rounded up; through 128 bits.
+  public func cycles(ofTicks ticks: UInt64, at hertz: UInt64) -> Cycles {
+    let product = ticks.multipliedFullWidth(by: cyclesPerSecond)
+    guard hertz > 0, product.high < hertz else { return .max / 2 }
+    let (quotient, remainder) = hertz.dividingFullWidth(product)
+    return quotient &+ (remainder > 0 ? 1 : 0)
+  }
+
+  /// Whole ticks of a clock with `hertz` in a number of cycles.
+  public func ticks(ofCycles cycles: Cycles, at hertz: UInt64) -> UInt64 {
+    let product = cycles.multipliedFullWidth(by: hertz)
+    guard cyclesPerSecond > 0, product.high < cyclesPerSecond else { return .max }
+    return cyclesPerSecond.dividingFullWidth(product).quotient
+  }
+
+  // MARK: - Ports
+
+  private struct PortClaim {
+    var handler: any PortHandler
+    var width: Int
+  }
+  /// Claims by number less 1; 0 in `portOwners` is nobody.
+  private var portClaims: [PortClaim] = []
+  private var portOwners: [UInt8]
+
+  /// Gives ports to a device; they must be free or their owner loses them.
+  ///
+  /// - Parameter width: the widest access that the device takes whole, 1, 2 or 4; a wider one is split, each part going to whoever
+  ///   owns its port.
+  public func claimPorts(_ ports: ClosedRange<UInt16>, width: Int, by handler: any PortHandler) {
+    var number = portClaims.firstIndex { $0.handler === handler && $0.width == width }
+    if number == nil {
+      // A claim whose ports all went may be taken over, so that moving BARs never run out of numbers.
+      let inUse = portClaims.count >= 254 ? Set(portOwners) : []
+      if let free = portClaims.indices.first(where: { portClaims.count >= 254 && !inUse.contains(UInt8($0 + 1)) }) {
+        portClaims[free] = PortClaim(handler: handler, width: width)
+        number = free
+      } else {
+        guard portClaims.count < 254 else { return }
+        portClaims.append(PortClaim(handler: handler, width: width))
+        number = portClaims.count - 1
+      }
+    }
+    guard let number else { return }
+    for port in ports { portOwners[Int(port)] = UInt8(number + 1) }
+  }
+
+  /// Takes ports away from a device, where it has them.
+  public func releasePorts(_ ports: ClosedRange<UInt16>, by handler: any PortHandler) {
+    for port in ports where portOwners[Int(port)] != 0 && portClaims[Int(portOwners[Int(port)]) - 1].handler === handler {
+      portOwners[Int(port)] = 0
+    }
+  }
+
+  /// IN. A port without owner reads all ones.
+  public func readPort(_ port: UInt16, size: Int) -> UInt32 {
+    let owner = portOwners[Int(port)]
+    if owner != 0 {
+      let claim = portClaims[Int(owner) - 1]
+      if size <= claim.width { return claim.handler.readPort(port, size: size) & mask(size) }
+    }
+    if size == 1 { return 0xFF }
+    let half = size / 2
+    let low = readPort(port, size: half)
+    return low | readPort(port &+ UInt16(half), size: half) << UInt32(half * 8)
+  }
+
+  /// OUT. A port without owner swallows it.
+  public func writePort(_ port: UInt16, size: Int, value: UInt32) {
+    let owner = portOwners[Int(port)]
+    if owner != 0 {
+      let claim = portClaims[Int(owner) - 1]
+      if size <= claim.width { return claim.handler.writePort(port, size: size, value: value & mask(size)) }
+    }
+    if size == 1 { return }
+    let half = size / 2
+    writePort(port, size: half, value: value & mask(half))
+    writePort(port &+ UInt16(half), size: half, value: value >> UInt32(half * 8))
+  }
+
+  /// REP INS: the number of elements done at once, or 0.
+  public func readPort(_ port: UInt16, size: Int, into elements: UnsafeMutableRawBufferPointer) -> Int {
+    let owner = portOwners[Int(port)]
+    guard owner != 0, size <= portClaims[Int(owner) - 1].width else { return 0 }
+    return portClaims[Int(owner) - 1].handler.readPort(port, size: size, into: elements)
+  }
+
+  /// REP OUTS: the number of elements done at once, or 0.
+  public func writePort(_ port: UInt16, size: Int, from elements: UnsafeRawBufferPointer) -> Int {
+    let owner = portOwners[Int(port)]
+    guard owner != 0, size <= portClaims[Int(owner) - 1].width else { return 0 }
+    return portClaims[Int(owner) - 1].handler.writePort(port, size: size, from: elements)
+  }
+
+  private func mask(_ size: Int) -> UInt32 { size == 4 ? .max : size == 2 ? 0xFFFF : 0xFF }
+
+  // MARK: - Memory windows
+
+  private struct Window {
+    var range: Range<UInt64>
+    var handler: any MemoryHandler
+  }
+  /// In the order of claiming; the last claim of an address wins, as with overlapping BARs.
+  private var windows: [Window] = []
+
+  /// Gives a window of physical memory to a device.
+  public func claimMemory(_ range: Range<UInt64>, by handler: any MemoryHandler) {
+    guard !range.isEmpty else { return }
+    windows.append(Window(range: range, handler: handler))
+    outside.memoryClaimed(range, true)
+  }
+
+  /// Takes a window away again; `range` as claimed.
+  public func releaseMemory(_ range: Range<UInt64>, by handler: any MemoryHandler) {
+    guard let index = windows.lastIndex(where: { $0.range == range && $0.handler === handler }) else { return }
+    windows.remove(at: index)
+    outside.memoryClaimed(range, false)
+  }
+
+  /// Whether a device owns any byte of a range.
+  public func hasMemory(_ range: Range<UInt64>) -> Bool { windows.contains { $0.range.overlaps(range) } }
+
+  /// A load from device memory; all ones where nobody answers.
+  public func readMemory(_ address: UInt64, size: Int) -> UInt64 {
+    guard let window = windows.last(where: { $0.range.contains(address) }) else { return size >= 8 ? .max : (1 << UInt64(size * 8)) - 1 }
+    let value = window.handler.readMemory(address - window.range.lowerBound, size: size)
+    return size >= 8 ? value : value & ((1 << UInt64(size * 8)) - 1)
+  }
+
+  /// A store to device memory.
+  public func writeMemory(_ address: UInt64, size: Int, value: UInt64) {
+    guard let window = windows.last(where: { $0.range.contains(address) }) else { return }
+    window.handler.writeMemory(address - window.range.lowerBound, size: size, value: value)
+  }
+}
