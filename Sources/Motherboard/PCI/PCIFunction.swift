@@ -37,6 +37,8 @@ public final class PCIFunction {
   public var interrupt = InterruptLine { _ in }
   /// Called after software wrote `size` bytes at `offset`, with the bytes already in place.
   public var configWritten: (_ offset: Int, _ size: Int) -> Void = { _, _ in }
+  /// Called when the command register may have changed; the bus looks at its interrupt-disable bit.
+  var commandChanged: () -> Void = {}
 
   /// - Parameters:
   ///   - identity: vendor and device, as in the first two words.
@@ -94,6 +96,8 @@ public final class PCIFunction {
   // MARK: - Access
 
   public var isBusMaster: Bool { registers.bytes[4] & 4 != 0 }
+  /// Whether the interrupt pin is held down by the command register's bit 10 (PCI 2.3).
+  public var isInterruptDisabled: Bool { registers.bytes[5] & 4 != 0 }
 
   /// A field of 1, 2 or 4 bytes.
   public func read(_ offset: Int, size: Int) -> UInt32 {
@@ -117,6 +121,7 @@ public final class PCIFunction {
       registers.bytes[offset + index] = registers.bytes[offset + index] & ~mask | byte & mask
     }
     if offset < 0x34 { openWindows() }
+    if offset <= 5, offset + size > 4 { commandChanged() }
     configWritten(offset, size)
   }
 
@@ -129,6 +134,7 @@ public final class PCIFunction {
     }
     registers.bytes = bytes
     openWindows()
+    commandChanged()
     interrupt.set(false)
   }
 
@@ -137,6 +143,7 @@ public final class PCIFunction {
     guard saved.bytes.count == 256 else { return }
     registers = saved
     openWindows()
+    commandChanged()
   }
 
   // MARK: - Windows
