@@ -1,3 +1,5 @@
+import HostLinks
+
 /// A frame on its way to the guest, or several in a row of one TCP connection that were joined into one packet, as a card with large
 /// receive offload does: same headers but for lengths, sequence numbers and checksums, each but the last with the same number of bytes.
 struct ArrivedFrame {

@@ -1,3 +1,5 @@
+import HostLinks
+
 /// Where the headers of an Ethernet frame with an IP packet lie. Everything is checked against the frame's length.
 struct FrameLayout: Equatable {
   enum Network: Equatable { case ipv4, ipv6 }

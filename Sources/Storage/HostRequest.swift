@@ -1,17 +1,16 @@
 import Foundation
-import Storage
 
 /// One or more requests to a disk image that together serve one request of a guest. I/O threads deliver, the vCPU's thread waits.
 ///
 /// Invariant: everything mutable is guarded by `condition`.
-final class HostRequest: @unchecked Sendable {
+public final class HostRequest: @unchecked Sendable {
   private let condition = NSCondition()
   private var outstanding: Int
   private var firstError: BlockError?
   private var data: [UInt8] = []
 
   /// - Parameter whenDone: called once, on the thread that delivers the last result.
-  init(_ requests: [BlockRequest], on device: any BlockDevice, whenDone: (@Sendable () -> Void)?) {
+  public init(_ requests: [BlockRequest], on device: any BlockDevice, whenDone: (@Sendable () -> Void)?) {
     outstanding = requests.count
     for request in requests {
       device.submit(request) { result in
@@ -21,7 +20,7 @@ final class HostRequest: @unchecked Sendable {
   }
 
   /// A result from an earlier run of the process.
-  init(finished result: BlockResult) {
+  public init(finished result: BlockResult) {
     outstanding = 0
     switch result {
     case .success(let bytes): data = bytes
@@ -42,7 +41,7 @@ final class HostRequest: @unchecked Sendable {
   }
 
   /// Waits for the host and returns what it read.
-  func wait() -> BlockResult {
+  public func wait() -> BlockResult {
     condition.withLock {
       while outstanding > 0 { condition.wait() }
       if let firstError { return .failure(firstError) }
