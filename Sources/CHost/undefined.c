@@ -71,8 +71,75 @@ static int keeps(probe run, uint64_t a, uint64_t b, uint64_t count, uint64_t mas
 
 static const uint64_t top = 1ull << 63, next = 1ull << 62;
 
+// MARK: - x87
+
+enum { C0 = 0x100, C1 = 0x200, C2 = 0x400, C3 = 0x4000, CONDITIONS = C0 | C1 | C2 | C3 };
+
+/// Runs an x87 instruction on ST(0) = 1 and ST(1) = 2, or what `before` makes of them, with `status` in the status word; that word after it.
+#define PROBE87(name, before, text)                                                                                         \
+  static uint16_t name(uint16_t status) {                                                                                   \
+    uint32_t environment[7];                                                                                                \
+    uint16_t after;                                                                                                         \
+    __asm__ volatile("fninit\n fld1\n fadd %%st, %%st\n fld1\n " before "\n fnstenv (%1)\n orw %w2, 4(%1)\n fldenv (%1)\n " \
+                     text "\n fnstsw %w0\n fninit"                                                                         \
+                     : "=&a"(after)                                                                                         \
+                     : "r"(environment), "r"(status)                                                                        \
+                     : "cc", "memory", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");                 \
+    return after;                                                                                                           \
+  }
+
+PROBE87(fadd, "", "fadd %%st(1), %%st")
+PROBE87(fdiv, "", "fdiv %%st(1), %%st")
+PROBE87(fsqrt, "", "fsqrt")
+PROBE87(frndint, "", "frndint")
+PROBE87(fscale, "", "fscale")
+PROBE87(fxtract, "", "fxtract")
+PROBE87(f2xm1, "", "f2xm1")
+PROBE87(fyl2x, "", "fyl2x")
+PROBE87(fyl2xp1, "", "fyl2xp1")
+PROBE87(fpatan, "", "fpatan")
+PROBE87(fsin, "", "fsin")
+PROBE87(fsincos, "", "fsincos")
+PROBE87(fptan, "", "fptan")
+PROBE87(fld, "", "fld %%st(1)")
+PROBE87(fstp, "", "fstp %%st(3)")
+PROBE87(fchs, "", "fchs")
+PROBE87(ffree, "", "ffree %%st(1)")
+PROBE87(fincstp, "", "fincstp")
+PROBE87(fxch, "", "fxch %%st(1)")
+PROBE87(fcmov, "", "fcmovb %%st(1), %%st")
+PROBE87(fcomi, "", "fcomi %%st(1), %%st")
+PROBE87(fprem_nan, "fstp %%st(0)\n fldz\n fdiv %%st, %%st", "fprem")
+PROBE87(fstp_empty, "ffree %%st(0)", ".byte 0xD9, 0xDA")
+PROBE87(fld_empty, "fld1\n fld1\n fld1\n fld1\n fld1\n fld1\n ffree %%st(1)", "fld %%st(1)")
+
+static int stays(uint16_t (*run)(uint16_t), uint16_t mask) {
+  return (run(0) & mask) == 0 && (run(CONDITIONS) & mask) == mask;
+}
+
+/// Whether condition codes are what Documentation/UndefinedResults-X87.md has, and the two cases there that processors differ in.
+static int known_x87(void) {
+  static uint16_t (*const keep[])(uint16_t) = {fadd,  fdiv,   fsqrt, frndint, fscale, fxtract, f2xm1, fyl2x,   fyl2xp1,
+                                               fpatan, fld,   fstp,  fchs,    ffree,  fincstp, fxch,  fprem_nan};
+  static uint16_t (*const clear[])(uint16_t) = {fadd, frndint, fld, fstp, fchs, ffree, fincstp, fxch};
+  for (unsigned n = 0; n < sizeof keep / sizeof *keep; n++) {
+    if (!stays(keep[n], keep[n] == fprem_nan ? C0 | C3 : C0 | C2 | C3)) return 0;
+  }
+  for (unsigned n = 0; n < sizeof clear / sizeof *clear; n++) {
+    if (clear[n](CONDITIONS) & C1) return 0;
+  }
+  if (!stays(fcmov, CONDITIONS) || !stays(fcomi, CONDITIONS)) return 0;
+  if (!stays(fsin, C0 | C3) || !stays(fsincos, C0 | C3) || !stays(fptan, C0 | C3) || (fsin(CONDITIONS) | fptan(CONDITIONS)) & C2) return 0;
+  // Only a pop: no exception. An underflow: C1 is 0.
+  if (fstp_empty(0) & 0x41 || (fld_empty(CONDITIONS) & (0x41 | C1)) != 0x41) return 0;
+  return 1;
+}
+
+PROBE(fcomi_flags, "fld1\n fld1\n fcomip %%st(1), %%st\n fstp %%st(0)")
+
 uint32_t ph_known_results(void) {
   uint32_t found = 0;
+  if (known_x87() && gives(fcomi_flags, 0, 0, 0, ALL, ZF)) found |= PH_KNOWN_X87;
   const uint32_t features = ph_integer_features();
   if (gives(shl_3, next, 0, 0, OF | AF, OF) && gives(shl_3, top | next, 0, 0, OF | AF, 0) && gives(shl_cl, next, 0, 9, OF | AF, OF) &&
       gives(shl_cl, top | next, 0, 9, OF | AF, 0) && gives(shr_3, top, 0, 0, OF | AF, OF) && gives(shr_3, next, 0, 0, OF | AF, 0) &&

@@ -251,8 +251,15 @@ final class BlockCache {
     crossings + Int(truncatingIfNeeded: (address ^ (address >> 12)) & UInt64(Self.crossingCount - 1))
   }
 
-  /// Whether the instruction at a key was seen to run over its page's end.
-  @inline(__always) func isCrossing(_ key: UInt64) -> Bool { crossingSlot(key).pointee.key == key }
+  /// Whether the instruction at a key was seen to run over its page's end, and its bytes in that page are still the same.
+  @inline(__always) func isCrossing(_ key: UInt64) -> Bool {
+    let slot = crossingSlot(key)
+    guard slot.pointee.key == key else { return false }
+    let address = Int(key & ~(0xFF << 56))
+    return withUnsafeBytes(of: &slot.pointee.bytes) {
+      memcmp($0.baseAddress!, memory.base + address, min(4096 - address & 4095, 15)) == 0
+    }
+  }
 
   /// A block of one instruction whose 15 bytes were gathered from two pages. It is decoded anew only if they have changed.
   func crossing(_ bytes: (UInt64, UInt64), address: UInt64, mode: UInt32) -> UnsafeMutablePointer<pv_block>? {

@@ -18,7 +18,8 @@ import X86
       | PH_VECTOR_AVX2 | PH_VECTOR_FMA | PH_VECTOR_F16C
     let integers: HostIntegerFeatures = [.bmi1, .bmi2, .popcnt, .lzcnt, .movbe, .adx, .crc32, .cmpxchg16b]
     guard Int(VectorNative.hostFeatures) & Int(every) == Int(every), HostIntegerFeatures.present.isSuperset(of: integers),
-      HostKnownResults.groups.allSatisfy({ HostKnownResults.present.contains($0.0) }), SetAccess.hasGS, SetAccess.hasPEXT
+      HostKnownResults.groups.allSatisfy({ HostKnownResults.present.contains($0.0) }), HostKnownResults.present.contains(.x87),
+      SetAccess.hasGS, SetAccess.hasPEXT
     else {
       print("golden: not compared: the listings are those of a recent Intel host with SHA, ADX, FSGSBASE and x86-64-v3; this one differs")
       #expect(!Self.isWriting, "this host cannot write the listings")

@@ -21,6 +21,25 @@ import Testing
     }
   }
 
+  /// What ran over the page's end and no longer does is not looked at in the next page, which may be gone.
+  @Test func anInstructionThatNoLongerCrossesPagesNeedsOnePage() throws {
+    let machine = try TestMachine([])
+    let start = TestMachine.code + 4096 - 3
+    // mov eax, 0x050f0001; syscall
+    machine.memory.copyIn([0xB8, 1, 0, 0x0F, 5, 0x0F, 5], at: start)
+    machine.cpu.pointee.rip = start
+    #expect(machine.vcpu.run(until: 100) == .syscall)
+    // inc eax; nop
+    machine.memory.copyIn([0xFF, 0xC0, 0x90], at: start)
+    let entry = 0x4000 + (start >> 12 + 1) * 8
+    machine.memory.store(UInt64(0), at: entry)
+    machine.vcpu.flushTranslations()
+    machine.cpu.pointee.rip = start
+    #expect(machine.vcpu.run(until: 200) == .exception(vector: 14, errorCode: 0x14))
+    #expect(machine.cpu.pointee.rip == start + 3)
+    #expect(machine.cpu.pointee.gpr.0 & 0xFFFF_FFFF == 0x050F_0002)
+  }
+
   @Test func runsALoopAndCountsItsInstructions() throws {
     let machine = try TestMachine(Self.sum)
     #expect(machine.vcpu.run(until: 1_000_000) == .syscall)

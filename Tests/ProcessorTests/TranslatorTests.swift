@@ -57,6 +57,45 @@ import X86
     try compare(main + g, slice: 7)
   }
 
+  /// x87 instructions run as themselves, and their state is home at every stop: with a full stack, another rounding and precision, a
+  /// control word that unmasks in between, and FNSAVE and FRSTOR.
+  @Test func x87RunsAsItself() throws {
+    // mov ecx, 40; lea rbx, [rip + data]; 1: fld1; fldpi; fdivp; fld st(0); fmul st, st(2); fsqrt; mov word [rbx], 0x?7f; fldcw [rbx]
+    // fistp dword [rbx+8]; fild dword [rbx+8]; fcomip st, st(1); adc rax, rcx; fstp tbyte [rbx+16]; dec ecx; jnz 1b; syscall
+    func program(_ control: UInt16, _ extra: [UInt8]) -> [UInt8] {
+      let head: [UInt8] = [0xB9, 40, 0, 0, 0, 0x48, 0x8D, 0x1D, 0xF4, 0xFF, 0, 0]
+      var body: [UInt8] = [0xD9, 0xE8, 0xD9, 0xEB, 0xDE, 0xF9, 0xD9, 0xC0, 0xD8, 0xCA, 0xD9, 0xFA]
+      body += [0x66, 0xC7, 0x03, UInt8(control & 0xFF), UInt8(control >> 8), 0xD9, 0x2B, 0xDB, 0x5B, 8, 0xDB, 0x43, 8, 0xDF, 0xF1]
+      body += [0x48, 0x11, 0xC8, 0xDB, 0x7B, 16] + extra + [0xFF, 0xC9]
+      return head + body + [0x75, UInt8(bitPattern: Int8(-(body.count + 2))), 0x0F, 5]
+    }
+    // fnsave [rbx+64]; frstor [rbx+64]
+    let saves: [UInt8] = [0xDD, 0x73, 64, 0xDD, 0x63, 64]
+    let programs = [
+      program(0x37F, []), program(0x0C7F, [0xD9, 0xC0]), program(0x027F, saves), program(0x035E, []), program(0x077F, [0xD9, 0x3B]),
+    ]
+    for program in programs {
+      for slice in [1_000_000, 17] as [UInt64] {
+        let a = try TestMachine(program)
+        let b = try TestMachine(program)
+        guard b.vcpu.enableTranslator(report: true) else { return }
+        for _ in 0..<4 {
+          while true {
+            let deadline = a.vcpu.now + slice
+            let x = a.vcpu.run(until: deadline)
+            #expect(x == b.vcpu.run(until: deadline))
+            #expect(StateCapture(a.vcpu).differences(from: StateCapture(b.vcpu)).isEmpty)
+            #expect(b.cpu.pointee.x87_live == 0)
+            if x != .deadline { break }
+          }
+          for machine in [a, b] { machine.cpu.pointee.rip = TestMachine.code }
+        }
+        let left = b.vcpu.translatorReport(20).filter { $0.name.hasPrefix("f") && !$0.name.hasSuffix("(slow)") }.map(\.name)
+        if HostKnownResults.present.contains(.x87) { #expect(left.allSatisfy { $0 == "fnsave" || $0 == "frstor" }, "\(left)") }
+      }
+    }
+  }
+
   /// A jump that left to be linked must not be linked to whatever a run begins with after an interrupt moved RIP.
   @Test func interruptsBetweenRunsLinkNothingWrong() throws {
     let handler = TestMachine.code + 0x800

@@ -29,6 +29,7 @@ enum {
   PH_KNOWN_EXCHANGES = 64,
   PH_KNOWN_COUNTS = 128,
   PH_KNOWN_FIELDS = 256,
+  PH_KNOWN_X87 = 512,
 };
 uint32_t ph_known_results(void);
 

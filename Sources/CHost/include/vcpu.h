@@ -135,6 +135,7 @@ enum {
   // Only while translated code runs: the host's XMM and YMM registers are the guest's, `ymm` is stale.
   PV_VECTOR_LIVE = 8,
   PV_VECTOR_LIVE_AVX = 16, // ... and AVX is ready
+  PV_VECTOR_X87 = 32,   // `x87_live`, and CR0.EM and CR0.TS clear
 };
 
 /// Indices of pv_vcpu.seg, in encoding order.
@@ -192,6 +193,7 @@ struct pv_vcpu {
   uint32_t x87_top;
   uint32_t x87_tags;     // bit n set: physical register n is in use
   uint32_t vector_ready; // PV_VECTOR_*; 0 it after any change of CR0, CR4, XCR0 or MXCSR
+  uint32_t x87_live;     // the host's x87 unit has the guest's state, every exception masked; `x87` and the three above are stale
   uint64_t x87_ip, x87_dp;
   uint16_t x87_opcode, x87_cs, x87_ds;
   uint16_t debug_armed;  // DR7 has an enabled breakpoint

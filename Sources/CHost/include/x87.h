@@ -12,6 +12,8 @@
 
 #include <stdint.h>
 
+#include "vcpu.h"
+
 #pragma clang assume_nonnull begin
 
 /// 1 where the host has an 80-bit x87 unit; elsewhere the functions below do nothing.
@@ -41,6 +43,12 @@ uint32_t pv_x87_load(uint32_t form, void *result, const void *operand, uint16_t 
 void pv_x87_constant(uint32_t which, void *result, uint16_t control);
 /// Stores *value in a form (not REGISTER); `truncate`: as FISTTP.
 uint32_t pv_x87_store(uint32_t form, uint32_t truncate, const void *value, void *result, uint16_t control);
+
+/// Gives the host's unit the guest's state for translated code (`x87_live`, PV_VECTOR_X87), if x87 instructions may run as themselves
+/// now: CR0.EM and TS clear, every exception masked, none pending. Otherwise nothing.
+void pv_x87_enter(pv_vcpu *cpu);
+/// Brings the guest's state home from the host's unit, which is left as C code expects it. Only while `x87_live`.
+void pv_x87_leave(pv_vcpu *cpu);
 
 #pragma clang assume_nonnull end
 #endif

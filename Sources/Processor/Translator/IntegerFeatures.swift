@@ -18,8 +18,10 @@ struct HostIntegerFeatures: OptionSet, Sendable {
 struct HostKnownResults: OptionSet, Sendable {
   var rawValue: UInt32
   static let present = Self(rawValue: ph_known_results())
+  /// All x87 instructions.
+  static let x87 = Self(rawValue: UInt32(PH_KNOWN_X87))
 
-  /// What must not run as itself on a host that has other results, by group.
+  /// What else must not run as itself on a host that has other results, by group.
   static let groups: [(Self, [String])] = [
     (Self(rawValue: UInt32(PH_KNOWN_SHIFTS)), ["shl", "shr", "sar"]),
     (Self(rawValue: UInt32(PH_KNOWN_DOUBLE_SHIFTS)), ["shld", "shrd"]),

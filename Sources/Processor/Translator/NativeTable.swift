@@ -44,6 +44,7 @@ enum Native: Sendable {
   /// STOS, LODS, MOVS once, by element size.
   case storeString(Int), loadString(Int), moveString(Int)
   case vector(VectorEncoding)
+  case x87(X87Encoding)
 
   /// By mnemonic number.
   static let table: [Native?] = {
@@ -173,6 +174,9 @@ extension Step {
     native = Native.table[Int(instruction.mnemonic.rawValue)]
     if !isPlain { native = nil }
     if let entry = VectorNative.table[Int(instruction.mnemonic.rawValue)] { classifyVector(entry, bytes) }
+    if let shape = X87Encoding.shapes[Int(instruction.mnemonic.rawValue)], hasPlainAddress {
+      native = X87Encoding(shape, instruction, bytes).map { .x87($0) }
+    }
     classify()
     observes = observes || native == nil || (hasMemory && !isAddressOnly)
     if native == nil { (sets, setsSome, mayChange, flagsRead) = (false, 0, 0, 0) }
@@ -204,6 +208,11 @@ extension Step {
 
   var isVector: Bool {
     if case .vector = native { return true }
+    return false
+  }
+
+  var isX87: Bool {
+    if case .x87 = native { return true }
     return false
   }
 

@@ -117,6 +117,9 @@ struct NativeRuntime {
   let fetchFlags: Int
   /// Called: brings XMM and YMM into the host's registers and marks them so, if SSE may be used without a look. Changes `a` and flags.
   let loadVectors: Int
+  /// Called: brings the x87 state into the host's unit, if x87 instructions may run as themselves. Changes `a` and flags, and sends the vector
+  /// registers home.
+  let loadX87: Int
   /// Where translations begin.
   let end: Int
 
@@ -288,6 +291,18 @@ struct NativeRuntime {
     code.patch(noAVX, to: code.position)
     code.patch(refused, to: code.position)
     code.byte(0xC3)
+
+    loadX87 = code.position
+    spillVectors(8)
+    spill(8)
+    code.rm(0x8D, 7, base: 4, displacement: 8, size: 8)
+    code.groupImmediate(5, 4, 8, size: 8)
+    code.immediate(0, UInt64(UInt(bitPattern: unsafeBitCast(enterX87, to: UnsafeRawPointer.self))))
+    code.byte(0xFF)
+    code.byte(0xD0)
+    code.groupImmediate(0, 4, 8, size: 8)
+    reload(8)
+    code.byte(0xC3)
     end = (code.position + 63) & ~63
     enter = unsafeBitCast(code.executable, to: Enter.self)
   }
@@ -361,6 +376,8 @@ private let runFallback: @convention(c) (CPU, UInt64, UnsafeRawPointer) -> Int =
   }
   return 0
 }
+
+private let enterX87: @convention(c) (CPU) -> Void = { cpu in pv_x87_enter(cpu) }
 
 private let fetchFlagsImage: @convention(c) (CPU) -> Void = { cpu in
   cpu.settleFlags()

@@ -55,6 +55,9 @@ extension Step {
     case .storeString, .loadString, .moveString:
       observes = true
       if o.0.kind != .none || !instruction.prefixes.isDisjoint(with: [.rep, .repne]) { native = nil }
+    case .x87(let encoding):
+      if encoding.shape == .compareToFlags { sets = true }
+      if let condition = encoding.condition { flagsRead = FlagSet.read(by: condition) }
     default: break
     }
   }

@@ -69,6 +69,7 @@ extension Translator {
     case .loadString(let size): emitStringLoad(index, size, i)
     case .moveString(let size): emitStringMove(index, size, i)
     case .vector(let encoding): emitVector(index, i, encoding)
+    case .x87(let encoding): emitX87(index, i, encoding)
     }
     switch step.native! {
     case .call, .ret, .jump, .conditionalJump, .jumpIfZero, .loop: return true

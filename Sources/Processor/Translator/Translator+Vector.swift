@@ -12,16 +12,23 @@ extension Translator {
   /// The bit of `vector_ready` that the block's instructions need.
   var vectorBit: Int { steps.contains { $0.isAVX } ? Int(PV_VECTOR_LIVE_AVX) : Int(PV_VECTOR_LIVE) }
 
-  /// Makes sure that the registers are the host's before the step at `index`; elsewhere the interpreter runs the block's rest. Changes flags.
-  func requireVectors(_ index: Int) {
-    let bit = vectorBit
+  /// Makes sure that what the steps from `index` on need of vector and x87 registers is the host's; else the interpreter runs the block's
+  /// rest. Changes flags.
+  func requireState(_ index: Int) {
+    let rest = steps[min(index, steps.count)...]
+    // Bringing the x87 state sends the vector registers home.
+    if rest.contains(where: { $0.isX87 }) { require(Int(PV_VECTOR_X87), runtime.loadX87, index) }
+    if rest.contains(where: { $0.isVector }) { require(vectorBit, runtime.loadVectors, index) }
+  }
+
+  private func require(_ bit: Int, _ routine: Int, _ index: Int) {
     code.rs(0xF6, 0, At.vectorReady, size: 4)
     code.byte(bit)
     let absent = code.jump(condition: 4)
     let resume = code.position
     later.append { [unowned self] in
       code.patch(absent, to: code.position)
-      code.call(to: runtime.loadVectors)
+      code.call(to: routine)
       code.rs(0xF6, 0, At.vectorReady, size: 4)
       code.byte(bit)
       code.patch(code.jump(condition: 5), to: resume)
@@ -103,7 +110,7 @@ extension Translator {
     lookUpOnce(i, size: size, write: write)
   }
 
-  private func saveComparison() {
+  func saveComparison() {
     code.rs(0x0F92, 0, At.flagsB, size: 1)
     code.rs(0x0F9A, 0, At.flagsB + 1, size: 1)
     code.rs(0x0F94, 0, At.flagsB + 2, size: 1)

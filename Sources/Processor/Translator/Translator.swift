@@ -92,7 +92,7 @@ final class Translator {
       code.groupImmediate(0, Host.budget, Int(block.pointee.count), size: 8)
       emitExit(to: pageOffset, slot: 0)
     }
-    if steps.contains(where: { $0.isVector }) { requireVectors(0) }
+    requireState(0)
     lastSaved = nil
     carryByteValid = false
     var ended = false
@@ -193,7 +193,7 @@ final class Translator {
   private func callFallback(_ site: UInt64, wantsFlags: Bool, next: Int) {
     code.wideImmediate(Host.a, site)
     code.call(to: runtime.fallback)
-    if steps[min(next, steps.count)...].contains(where: { $0.isVector }) { requireVectors(next) }
+    requireState(next)
     if wantsFlags { popFlags() }
   }
 

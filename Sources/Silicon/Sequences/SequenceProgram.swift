@@ -69,6 +69,9 @@ struct SequenceMaker {
   private let any: [InstructionForm]
   private let general: [InstructionForm]
   private let vector: [InstructionForm]
+  private let x87: [InstructionForm]
+  /// What uses the x87 registers in another way.
+  private let around: [InstructionForm]
 
   init() {
     any = InstructionTable.shared.forms.dropFirst().filter { $0.isValid(in: .long64) }
@@ -80,6 +83,11 @@ struct SequenceMaker {
     vector = usual.filter {
       $0.feature.hasPrefix("sse") || $0.feature.hasPrefix("ssse") || $0.feature.hasPrefix("avx") || $0.feature == "fma"
     }
+    x87 = usual.filter { $0.feature == "x87" }
+    let names = ["fxsave", "fxrstor", "xsave", "xrstor", "xsavec", "fnsave", "frstor", "fnstenv", "fldenv", "xgetbv", "emms", "fninit"]
+    around = usual.filter { form in
+      form.feature == "mmx" || names.contains { form.mnemonic.name == $0 || form.mnemonic.name == $0 + "64" }
+    }
   }
 
   func make(_ random: inout SeededRandom) -> SequenceProgram {
@@ -87,7 +95,7 @@ struct SequenceMaker {
     let count = Int(3 + random.below(random.oneIn(3) ? 60 : 16))
     // Code that writes to itself is seldom, but then often does.
     let changesItself = random.oneIn(5)
-    let flavour = random.below(4)
+    let flavour = random.below(6)
     for _ in 0..<count { program.items.append(item(count, flavour, changesItself, &random)) }
     program.items.append(.init(bytes: [0x0F, 0x05]))
     let length = UInt64(program.items.reduce(0) { $0 + $1.bytes.count })
@@ -129,7 +137,31 @@ struct SequenceMaker {
       let pointer = SequenceProgram.pointers[Int(random.below(5))]
       let value = SequenceProgram.pointer(&random)
       return .init(bytes: [pointer > 7 ? 0x49 : 0x48, 0xB8 | UInt8(pointer & 7)] + Self.bytes(value, 8))
+    case 14, 15, 16:
+      guard flavour >= Self.x87Flavour else { return instruction(flavour, &random) }
+      return x87Item(&random)
     default: return instruction(flavour, &random)
+    }
+  }
+
+  /// Programs of this flavour and those above it are of x87 instructions mostly.
+  private static let x87Flavour: UInt64 = 4
+
+  /// What makes x87 programs go on, and go elsewhere: a control word, an emptied stack, a small number.
+  private func x87Item(_ random: inout SeededRandom) -> SequenceProgram.Item {
+    switch random.below(6) {
+    case 0, 1:
+      // mov word [rbx], control; fldcw [rbx].
+      let masks: UInt64 = random.oneIn(6) ? random.below(64) : 0x3F
+      return .init(bytes: [0x66, 0xC7, 0x03] + Self.bytes(random.next() & 0x1F00 | masks, 2) + [0xD9, 0x2B])
+    case 2:
+      // mov dword [rbx], number; fild dword [rbx].
+      return .init(bytes: [0xC7, 0x03] + Self.bytes(random.integer(), 4) + [0xDB, 0x03])
+    case 3: return .init(bytes: random.oneIn(3) ? [0xDB, 0xE3] : [0xDF, 0xC0 | UInt8(random.below(8))])
+    case 4:
+      // mov rax or rdx, number, for the state that XSAVE and XRSTOR want.
+      return .init(bytes: [random.oneIn(2) ? 0xB8 : 0xBA] + Self.bytes(random.below(8), 4))
+    default: return .init(bytes: [0xD9, 0xE8 | UInt8(random.below(7))])
     }
   }
 
@@ -140,7 +172,9 @@ struct SequenceMaker {
   private func instruction(_ flavour: UInt64, _ random: inout SeededRandom) -> SequenceProgram.Item {
     for _ in 0..<60 {
       let pool: [InstructionForm]
-      switch random.below(8) {
+      switch random.below(flavour < Self.x87Flavour ? 8 : 24) {
+      case 8...22: pool = x87
+      case 23: pool = around
       case 0: pool = any
       case 1, 2: pool = flavour == 0 ? any : vector
       case 3, 4, 5: pool = flavour == 1 ? vector : general

@@ -111,8 +111,35 @@ public struct EngineSequences {
     setPointers(machine, &random)
     let vectors = UnsafeMutableRawPointer(machine.cpu) + MemoryLayout<pv_vcpu>.offset(of: \.ymm)!
     for word in 0..<64 { vectors.storeBytes(of: random.element(UInt64(word) & 7), toByteOffset: word * 8, as: UInt64.self) }
+    prepareX87(machine, &random)
     machine.cpu.rflags = random.next() & 0x8D5 | 2
     machine.cpu.pointee.rip = program.start
+  }
+
+  private func prepareX87(_ machine: SequenceMachine, _ random: inout SeededRandom) {
+    let cpu = machine.cpu
+    let registers = UnsafeMutableRawPointer(cpu) + MemoryLayout<pv_vcpu>.offset(of: \.x87)!
+    for number in 0..<8 {
+      var significand = random.oneIn(4) ? random.next() : random.next() | 1 << 63
+      if random.oneIn(3) { significand &= 0xFFFF << random.below(49) }
+      var exponent = 0x3FFF &+ random.below(80) &- 40
+      switch random.below(12) {
+      case 0: exponent = 0
+      case 1: exponent = 0x7FFF
+      case 2: exponent = random.below(0x8000)
+      case 3: significand = 0
+      default: significand |= 1 << 63
+      }
+      registers.storeBytes(of: significand, toByteOffset: number * 16, as: UInt64.self)
+      registers.storeBytes(of: exponent & 0x7FFF | random.below(2) << 15, toByteOffset: number * 16 + 8, as: UInt64.self)
+    }
+    cpu.pointee.x87_top = UInt32(random.below(8))
+    cpu.pointee.x87_tags = UInt32(random.oneIn(3) ? random.below(256) : 0x0F << random.below(5))
+    let masks: UInt64 = random.oneIn(8) ? random.below(64) : 0x3F
+    let control = random.oneIn(3) ? 0x37F : random.next() & 0x1F00 | 0x40 | masks
+    var status = random.next() & 0x477F
+    if status & ~control & 0x3F != 0 { status |= 0x8080 }
+    cpu.pointee.x87_control_status = UInt32(status) << 16 | UInt32(control)
   }
 
   private func setPointers(_ machine: SequenceMachine, _ random: inout SeededRandom) {
@@ -142,6 +169,9 @@ public struct EngineSequences {
       if random.oneIn(3) { setPointers(machine, &random) }
       cpu.rflags = cpu.rflags & 0x8D5 | 2
       if random.oneIn(4) { cpu.pointee.mxcsr = 0x1F80 }
+      if random.oneIn(4) { cpu.pointee.cr0 &= ~0xC }
+      if random.oneIn(24) { cpu.pointee.cr0 |= random.oneIn(2) ? 8 : 4 }
+      if random.oneIn(6) { prepareX87(machine, &random) }
       if random.oneIn(16) { cpu.pointee.mxcsr = UInt32(truncatingIfNeeded: random.next()) & 0xFFC0 }
       cpu.pointee.rip = random.oneIn(2) ? program.start : entry
     }

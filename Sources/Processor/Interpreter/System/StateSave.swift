@@ -34,6 +34,7 @@ func registerStateSave(_ table: inout LoweringTable) {
 
 /// XINUSE.
 func stateInUse(_ cpu: CPU) -> UInt64 {
+  settleX87(cpu)
   syncMXCSR(cpu)
   var used: UInt64 = 0
   if x87InUse(cpu) { used |= StateComponent.x87 }
@@ -146,7 +147,10 @@ private func setMXCSR(_ cpu: CPU, _ value: UInt32) {
 
 // MARK: - FXSAVE, FXRSTOR
 
-private func unavailable(_ cpu: CPU) -> Bool { cpu.pointee.cr0 & 0xC != 0 }
+private func unavailable(_ cpu: CPU) -> Bool {
+  settleX87(cpu)
+  return cpu.pointee.cr0 & 0xC != 0
+}
 
 private func saveLegacy(_ cpu: CPU, _ op: Operation) -> Operation? {
   if unavailable(cpu) { return raise(cpu, op, .nm) }
@@ -226,6 +230,7 @@ private func saveSupervisor(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 /// #UD and #NM of the whole family.
 private func checkExtended(_ cpu: CPU, _ op: Operation) -> (() -> Operation?)? {
+  settleX87(cpu)
   if cpu.pointee.cr4 & (1 << 18) == 0 { return { raise(cpu, op, .ud) } }
   if cpu.pointee.cr0 & 8 != 0 { return { raise(cpu, op, .nm) } }
   return nil

@@ -38,8 +38,9 @@ public func vectorStateEnter(_ cpu: CPU) {
   loadMXCSR(cpu)
 }
 
-/// Call after guest code ran: brings the guest's exception flags home and gives the host its own modes back.
+/// Call after guest code ran: brings the guest's exception flags and x87 state home and gives the host its own modes back.
 public func vectorStateLeave(_ cpu: CPU) {
+  settleX87(cpu)
   syncMXCSR(cpu)
   #if arch(x86_64)
     ph_set_mxcsr(MXCSR.initial)
@@ -157,6 +158,7 @@ func raiseFloat(_ cpu: CPU, _ op: Operation) -> Operation? { raise(cpu, op, cpu.
   copy[1].handler = { _, op in op }
   let result = cpu.pointee.lazy_result
   let aux = cpu.pointee.lazy_aux
+  settleX87(cpu)
   let mmx = (cpu.pointee.x87_top, cpu.pointee.x87_tags)
   let destination = cpu.address(op.pointee.dst)
   // The last register of `ymm` is followed by `scratch`, so 32 bytes are always there.

@@ -38,10 +38,14 @@ func registerX87Control(_ table: inout LoweringTable) {
   }
 }
 
-@inline(__always) private func isOff(_ cpu: CPU) -> Bool { cpu.pointee.cr0 & 0xC != 0 }
+@inline(__always) private func isOff(_ cpu: CPU) -> Bool {
+  settleX87(cpu)
+  return cpu.pointee.cr0 & 0xC != 0
+}
 
 /// FWAIT looks at CR0.MP and TS, not at EM.
 private func wait(_ cpu: CPU, _ op: Operation) -> Operation? {
+  settleX87(cpu)
   if cpu.pointee.cr0 & 0xA == 0xA { return raise(cpu, op, .nm) }
   if cpu.pointee.x87_control_status >> 16 & Status.summary != 0 { return raise(cpu, op, .mf) }
   return next(cpu, op)

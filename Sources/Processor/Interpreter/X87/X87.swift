@@ -110,9 +110,16 @@ func copyRegister(_ to: X87Register, _ from: UnsafeRawPointer) {
   return withUnsafeMutableBytes(of: &room) { body($0.baseAddress!) }
 }
 
-/// Whether a waiting instruction may go on: no CR0.EM or TS, no pending exception.
+/// Brings the x87 state home if translated code has left it in the host's unit. Call before anything looks at it, or changes it, or uses
+/// that unit.
+@inline(__always) func settleX87(_ cpu: CPU) {
+  if cpu.pointee.x87_live != 0 { pv_x87_leave(cpu) }
+}
+
+/// Whether a waiting instruction may go on: no CR0.EM or TS, no pending exception. Its state is home afterwards.
 @inline(__always) func x87Ready(_ cpu: CPU) -> Bool {
-  cpu.pointee.cr0 & 0xC | UInt64(cpu.pointee.x87_control_status >> 16 & Status.summary) == 0
+  settleX87(cpu)
+  return cpu.pointee.cr0 & 0xC | UInt64(cpu.pointee.x87_control_status >> 16 & Status.summary) == 0
 }
 
 /// What keeps a waiting instruction from going on.
