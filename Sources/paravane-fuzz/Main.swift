@@ -19,7 +19,7 @@ struct Main {
 
   /// The targets that take hostile input.
   static let names = [
-    "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences",
+    "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences", "vga",
   ]
 
   private static func fuzz(_ target: String, _ command: FuzzCommand) -> Int32 {
@@ -34,6 +34,7 @@ struct Main {
     case "rings": command.run(RingTarget.self)
     case "qcow2": command.run(ImageTarget.self)
     case "sequences": command.run(SequenceTarget.self)
+    case "vga": command.run(VGATarget.self)
     default: usage()
     }
   }
