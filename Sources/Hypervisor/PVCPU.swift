@@ -72,6 +72,11 @@ public final class PVCPU {
     /// Frames of the GDT, `gdtCount` of them.
     var gdt: UnsafeMutablePointer<UInt64>
     var gdtCount = 0
+    /// The code and stack segments that iret loaded last from the GDT, with the descriptors they came from.
+    var iretCode = LoadedSegment()
+    var iretStack = LoadedSegment()
+    /// All of machine memory.
+    let memory: UnsafeRawPointer
     var info: UnsafeMutableRawPointer
     var infoCode: UnsafePointer<UInt64>
   }
@@ -221,7 +226,8 @@ public final class PVCPU {
     hot = .allocate(capacity: 1)
     let gdt = UnsafeMutablePointer<UInt64>.allocate(capacity: Self.gdtPages)
     gdt.initialize(repeating: 0, count: Self.gdtPages)
-    hot.initialize(to: Hot(gdt: gdt, info: vcpu.memory.base, infoCode: UnsafePointer(vcpu.memory.codeLines)))
+    hot.initialize(
+      to: Hot(gdt: gdt, memory: UnsafeRawPointer(vcpu.memory.base), info: vcpu.memory.base, infoCode: UnsafePointer(vcpu.memory.codeLines)))
   }
 
   deinit {

@@ -148,6 +148,32 @@ extension VCPU {
     turn.pointee.pendingLink = cpu.pointee.link_slot
   }
 
+  /// Has the exit handler serve a SYSCALL of translated code, RIP being the next instruction's. The translation that the guest goes on
+  /// with, or nil: then the run loop goes on as after any code, by `exit`.
+  func serveSystemCall() -> UnsafeMutableRawPointer? {
+    let cpu = self.cpu
+    let turn = self.turn
+    cpu.pointee.exit = UInt32(PV_EXIT_SYSCALL)
+    cpu.pointee.link_slot = 0
+    guard let handler = turn.pointee.exitHandler else { return nil }
+    switch handler(turn.pointee.exitContext, cpu) {
+    case ExitService.goOn: cpu.pointee.exit = UInt32(PV_EXIT_NONE)
+    case ExitService.stop:
+      cpu.pointee.exit = UInt32(PV_EXIT_STOP)
+      return nil
+    default: return nil
+    }
+    let rip = cpu.pointee.rip
+    let entry = TranslationSets.jumps(cpu.pointee.tlb) + TranslationSets.jumpSlot(rip)
+    guard entry.pointee.rip == rip, let code = entry.pointee.code, cpu.pointee.budget > 0, cpu.pointee.rflags & Flag.tf == 0,
+      cpu.pointee.mode == 0
+    else { return nil }
+    cpu.pointee.page_rip = rip & ~4095
+    cpu.pointee.rflags &= ~Flag.rf
+    turn.pointee.counters.known &+= 1
+    return code
+  }
+
   /// Deals with an exit that is not PV_EXIT_NONE: nil if the run goes on.
   @inline(__always) private func leave() -> Exit? {
     let turn = self.turn

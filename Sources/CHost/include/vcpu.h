@@ -210,6 +210,7 @@ struct pv_vcpu {
   // YMM registers, low lane first. XMM is the low 16 bytes.
   uint64_t ymm[16][4] __attribute__((aligned(16)));
   uint64_t scratch[8] __attribute__((aligned(16))); // a memory operand's bytes, where a register's address is wanted
+  uint64_t tsc_offset;      // of the time-stamp counter from the cycles
 };
 
 /// Where handlers find what they name by byte offset.

@@ -66,7 +66,22 @@ struct SegmentDescriptor {
   var codeMode: UInt32 { isLong ? 0 : isDefault32 ? 1 : 2 }
 }
 
+/// A segment register's contents and the descriptor that they were loaded from: the same selector with the same descriptor loads
+/// them again.
+struct LoadedSegment {
+  var raw: UInt64 = 0
+  var segment = pv_segment(base: 0, limit: 0, selector: 0, attributes: 0)
+}
+
 extension PVCPU {
+  /// The descriptor of a selector of the guest's own GDT entries; nil for others.
+  @inline(__always) func ownDescriptor(_ selector: UInt16) -> UInt64? {
+    let page = Int(selector >> 12)
+    guard selector & 4 == 0, page < 14, page < hot.pointee.gdtCount else { return nil }
+    // A GDT's frames were found to be the guest's when they were set.
+    return hot.pointee.memory.load(fromByteOffset: Int(hot.pointee.gdt[page] << 12) | Int(selector & 0xFF8), as: UInt64.self)
+  }
+
   /// Registers of the guest kernel's flat segments: where every bounce and every hypercall leaves the vCPU.
   @inline(__always) func loadFlatSegments() {
     cpu.pointee.seg.1 = FlatSegments.code64

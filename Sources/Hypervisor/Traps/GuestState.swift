@@ -20,9 +20,12 @@ extension PVCPU {
     hot.pointee.info.storeBytes(of: address, toByteOffset: Int(VCPUInfo.cr2), as: UInt64.self)
   }
 
-  /// Whether an event is pending and not masked. Xen compares the two bytes as one number: pending is any non-zero value,
-  /// and any bit of the mask holds it back.
-  @inline(__always) var hasDeliverableEvent: Bool { hot.pointee.info.loadUnaligned(as: UInt16.self) &- 1 < 0xFF }
+  /// Whether an event is pending and not masked: pending is any non-zero value, masked too. The mask has often just been stored, as a
+  /// byte: a load of both at once would have to wait for that.
+  @inline(__always) var hasDeliverableEvent: Bool {
+    let info = UnsafeRawPointer(hot.pointee.info)
+    return info.load(fromByteOffset: 1, as: UInt8.self) == 0 && info.load(as: UInt8.self) != 0
+  }
 
   /// RIP as the guest sees it: an offset in its code segment.
   @inline(__always) var instructionPointer: UInt64 {

@@ -52,19 +52,26 @@ enum IretHypercall {
     if cs == FlatSegments.codeSelector {
       code = FlatSegments.code64
       mode = 0
+    } else if cs == v.hot.pointee.iretCode.segment.selector, v.ownDescriptor(cs) == v.hot.pointee.iretCode.raw {
+      code = v.hot.pointee.iretCode.segment
+      mode = SegmentDescriptor(v.hot.pointee.iretCode.raw).codeMode
     } else {
       let descriptor = domain.descriptor(v, cs)
       code = cs & 0xFFFC == 0 ? nil : descriptor?.codeRegister(selector: cs)
       mode = descriptor?.codeMode ?? 0
+      if let code, let descriptor { v.hot.pointee.iretCode = LoadedSegment(raw: descriptor.raw, segment: code) }
     }
     let context = InterruptedContext(rip: rip, cs: cs, rflags: rflags, rsp: rsp, ss: ss)
     guard let code else { return domain.reflect(v, 13, errorCode: UInt32(cs & ~3), from: context) }
     let stack: pv_segment?
     if ss == FlatSegments.stackSelector {
       stack = FlatSegments.stack
+    } else if ss == v.hot.pointee.iretStack.segment.selector, v.ownDescriptor(ss) == v.hot.pointee.iretStack.raw {
+      stack = v.hot.pointee.iretStack.segment
     } else {
       // A null SS is selector 3 here: ring 3 may not have it.
       stack = ss & 0xFFFC == 0 ? nil : domain.descriptor(v, ss)?.stackRegister(selector: ss)
+      if let stack, let raw = v.ownDescriptor(ss) { v.hot.pointee.iretStack = LoadedSegment(raw: raw, segment: stack) }
     }
     guard let stack else { return domain.reflect(v, 13, errorCode: UInt32(ss & ~3), from: context) }
     if mode == 0 {

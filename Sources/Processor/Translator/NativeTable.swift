@@ -41,6 +41,7 @@ enum Native: Sendable {
   case flagsToAH, flagsFromAH
   /// JRCXZ; LOOP.
   case jumpIfZero, loop
+  case systemCall, readTimeStamp
   /// STOS, LODS, MOVS once, by element size.
   case storeString(Int), loadString(Int), moveString(Int)
   case vector(VectorEncoding)
@@ -111,6 +112,8 @@ enum Native: Sendable {
     set("std", .direction(true))
     set("lahf", .flagsToAH)
     set("sahf", .flagsFromAH)
+    set("syscall", .systemCall)
+    set("rdtsc", .readTimeStamp)
     set("jrcxz", .jumpIfZero)
     set("loop", .loop)
     for (name, size) in [("b", 1), ("w", 2), ("d", 4), ("q", 8)] {

@@ -23,6 +23,10 @@ enum At {
   static let nativeSet = MemoryLayout<pv_vcpu>.offset(of: \.native_set)!
   static let slotBit = MemoryLayout<pv_vcpu>.offset(of: \.native_slot_bit)!
   static let pageBits = MemoryLayout<pv_vcpu>.offset(of: \.page_bits)!
+  static let deadline = MemoryLayout<pv_vcpu>.offset(of: \.deadline)!
+  static let tscOffset = MemoryLayout<pv_vcpu>.offset(of: \.tsc_offset)!
+  static let cr4 = MemoryLayout<pv_vcpu>.offset(of: \.cr4)!
+  static let efer = MemoryLayout<pv_vcpu>.offset(of: \.efer)!
   static func guest(_ register: Int) -> Int { register * 8 }
 }
 
@@ -113,6 +117,8 @@ struct NativeRuntime {
   let fallback: Int
   let exitAt: Int
   let miss: Int
+  /// Jumped to at a SYSCALL, the next instruction's address in `a`: has the exit served and goes on where that leads.
+  let systemCall: Int
   /// Called: fills `flags_image` from whatever the flags are kept in.
   let fetchFlags: Int
   /// Called: brings XMM and YMM into the host's registers and marks them so, if SSE may be used without a look. Changes `a` and flags.
@@ -239,6 +245,25 @@ struct NativeRuntime {
     miss = code.position
     code.storeImmediate32(0, At.linkSlot)
     code.jump(to: exitAt)
+
+    systemCall = code.position
+    code.store(Host.a, At.rip)
+    spillVectors(0)
+    spill(0)
+    code.rr(0x89, 4, 7, size: 8)
+    code.immediate(0, UInt64(UInt(bitPattern: unsafeBitCast(serveSystemCall, to: UnsafeRawPointer.self))))
+    code.byte(0xFF)
+    code.byte(0xD0)
+    code.rr(0x85, 0, 0, size: 8)
+    let unserved = code.jump(condition: 4)
+    code.rr(0x89, 0, Host.b, size: 8)
+    useSet(0, always: false)
+    reload(0)
+    code.byte(0x41)
+    code.byte(0xFF)
+    code.byte(0xE0 | Host.b & 7)
+    code.patch(unserved, to: code.position)
+    leave(0)
 
     // fallback: called, so the state is 8 bytes above the stack pointer.
     fallback = code.position
@@ -378,6 +403,12 @@ private let runFallback: @convention(c) (CPU, UInt64, UnsafeRawPointer) -> Int =
 }
 
 private let enterX87: @convention(c) (CPU) -> Void = { cpu in pv_x87_enter(cpu) }
+
+/// Serves a SYSCALL. The translated code to go on with, or nil: then the run loop goes on by `exit`.
+private let serveSystemCall: @convention(c) (CPU) -> UnsafeMutableRawPointer? = { cpu in
+  cpu.settleFlags()
+  return VCPU.with(cpu) { $0.serveSystemCall() }
+}
 
 private let fetchFlagsImage: @convention(c) (CPU) -> Void = { cpu in
   cpu.settleFlags()

@@ -65,6 +65,32 @@ extension Translator {
     slowPath(index, from: misses, resume: runtime.miss)
   }
 
+  /// SYSCALL: served without the run loop. Without EFER.SCE it is the interpreter's to refuse.
+  func emitSystemCall(_ index: Int, _ i: Instruction) {
+    code.rs(0xF6, 0, At.efer, size: 4)
+    code.byte(1)
+    let refused = code.jump(condition: 4)
+    code.load(Host.a, At.pageRIP)
+    code.rm(0x8D, Host.a, base: Host.a, displacement: pageOffset + steps[index].offset + Int(i.length), size: 8)
+    code.jump(to: runtime.systemCall)
+    slowPath(index, from: [refused], resume: runtime.miss)
+  }
+
+  /// RDTSC, which ends its block: all that was charged has run. Where CR4.TSD is set it is the interpreter's to allow or refuse.
+  func emitReadTimeStamp(_ index: Int) {
+    code.rs(0xF6, 0, At.cr4, size: 4)
+    code.byte(4)
+    let refused = code.jump(condition: 5)
+    code.load(Host.rax, At.deadline)
+    code.rr(0x2B, Host.rax, Host.budget, size: 8)
+    code.rs(0x03, Host.rax, At.tscOffset, size: 8)
+    code.rr(0x8B, Host.rdx, Host.rax, size: 8)
+    code.shiftImmediate(5, Host.rdx, 32, size: 8)
+    code.rr(0x8B, Host.rax, Host.rax, size: 4)
+    hostValid = false
+    slowPath(index, from: [refused], resume: runtime.miss)
+  }
+
   func emitCall(_ index: Int, _ i: Instruction) {
     let operand = i.operands.0
     let next = pageOffset + steps[index].offset + Int(i.length)

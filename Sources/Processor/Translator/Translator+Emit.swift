@@ -36,6 +36,8 @@ extension Translator {
     case .jump: emitJump(index, i)
     case .conditionalJump(let condition): emitConditionalJump(index, condition, i)
     case .jumpIfZero, .loop: emitCount(index, i)
+    case .systemCall: emitSystemCall(index, i)
+    case .readTimeStamp: emitReadTimeStamp(index)
     case .conditionalSet(let condition): emitConditionalSet(index, condition, i)
     case .conditionalMove(let condition): emitConditionalMove(index, condition, i)
     case .widen(let opcode, let size):
@@ -72,7 +74,7 @@ extension Translator {
     case .x87(let encoding): emitX87(index, i, encoding)
     }
     switch step.native! {
-    case .call, .ret, .jump, .conditionalJump, .jumpIfZero, .loop: return true
+    case .call, .ret, .jump, .conditionalJump, .jumpIfZero, .loop, .systemCall: return true
     default: return false
     }
   }

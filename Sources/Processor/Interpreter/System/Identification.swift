@@ -48,7 +48,7 @@ private func identify(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 /// The time-stamp counter counts cycles: one an instruction, this one included.
 private func stamp(_ cpu: CPU) {
-  let now = cpu.now
+  let now = cpu.now &+ cpu.pointee.tsc_offset
   cpu.pointee.gpr.0 = now & 0xFFFF_FFFF
   cpu.pointee.gpr.2 = now >> 32
 }
