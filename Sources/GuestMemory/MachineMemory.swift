@@ -13,7 +13,8 @@ import CHost
 /// `frameCount` before it becomes a pointer; the object is used from the vCPU's thread only.
 ///
 /// Everything that writes guest memory other than the processor's own stores goes through `store`, `copyIn`, `zero` or
-/// `writable`: they are the one write path, which drops decoded code that the write overlaps.
+/// `writable`: they are the one write path, which drops decoded code that the write overlaps, and what a page table fed. Where a frame
+/// is no RAM (`PageKind`) they do as a device that moves data sees it.
 public final class MachineMemory: @unchecked Sendable {
   public static let pageSize = 4096
   public let frameCount: Int
@@ -22,6 +23,16 @@ public final class MachineMemory: @unchecked Sendable {
   public let codeLines: UnsafeMutablePointer<UInt64>
   /// Called before bytes of a frame with code are written: (first machine address, byte count). Set by the processor.
   public var codeWillChange: ((UInt64, Int) -> Void)?
+  /// Per frame: what `FrameMark` says. 0: RAM.
+  public let marks: UnsafeMutablePointer<UInt16>
+  /// Whether any frame ever had a mark.
+  public let hasMarks: UnsafeMutablePointer<Bool>
+  /// Who answers at device frames; nil: they are as absent ones.
+  public var bus: MemoryBus?
+  /// Called before frames change their kind, and before a frame that the processor watches as a page table is written by somebody
+  /// else. Set by the processor.
+  public var kindsWillChange: ((Range<Int>) -> Void)?
+  public var tableWillChange: ((Int) -> Void)?
 
   public enum Failure: Error, Equatable {
     case cannotMap(bytes: Int, errno: Int32)
@@ -37,13 +48,19 @@ public final class MachineMemory: @unchecked Sendable {
       return p
     }
     self.frameCount = frameCount
-    base = try map(frameCount * Self.pageSize)
-    codeLines = try map(frameCount * 8).bindMemory(to: UInt64.self, capacity: frameCount)
+    // One frame more than there are, for `openBusFrame`.
+    base = try map((frameCount + 1) * Self.pageSize)
+    codeLines = try map((frameCount + 1) * 8).bindMemory(to: UInt64.self, capacity: frameCount + 1)
+    marks = try map((frameCount + 1) * 2).bindMemory(to: UInt16.self, capacity: frameCount + 1)
+    hasMarks = .allocate(capacity: 1)
+    hasMarks.initialize(to: false)
   }
 
   deinit {
-    munmap(base, frameCount * Self.pageSize)
-    munmap(codeLines, frameCount * 8)
+    munmap(base, (frameCount + 1) * Self.pageSize)
+    munmap(codeLines, (frameCount + 1) * 8)
+    munmap(marks, (frameCount + 1) * 2)
+    hasMarks.deallocate()
   }
 
   /// Bytes of machine memory.
@@ -58,12 +75,21 @@ public final class MachineMemory: @unchecked Sendable {
   /// Reads a little-endian integer at a machine address; nil outside memory. Any alignment.
   @inlinable public func load<T: FixedWidthInteger>(_ address: UInt64, as: T.Type = T.self) -> T? {
     guard contains(address, MemoryLayout<T>.size) else { return nil }
+    if hasMarks.pointee && !isReadable(address, MemoryLayout<T>.size) {
+      var value: T = 0
+      withUnsafeMutableBytes(of: &value) { copyOutSlowly(address, $0.baseAddress!, MemoryLayout<T>.size) }
+      return value
+    }
     return base.loadUnaligned(fromByteOffset: Int(address), as: T.self)
   }
 
   /// Writes a little-endian integer at a machine address; false outside memory.
   @inlinable @discardableResult public func store<T: FixedWidthInteger>(_ value: T, at address: UInt64) -> Bool {
     guard contains(address, MemoryLayout<T>.size) else { return false }
+    if hasMarks.pointee && !isWritable(address, MemoryLayout<T>.size) {
+      withUnsafeBytes(of: value) { copyInSlowly($0.baseAddress!, address, MemoryLayout<T>.size) }
+      return true
+    }
     willWrite(address, MemoryLayout<T>.size)
     base.storeBytes(of: value, toByteOffset: Int(address), as: T.self)
     return true
@@ -72,12 +98,22 @@ public final class MachineMemory: @unchecked Sendable {
   /// Copies machine memory out; false (and nothing copied) outside memory.
   @discardableResult public func copyOut(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Bool {
     guard contains(address, buffer.count) else { return false }
+    if hasMarks.pointee, let to = buffer.baseAddress, !isReadable(address, buffer.count) {
+      copyOutSlowly(address, to, buffer.count)
+      return true
+    }
     if buffer.count > 0 { buffer.baseAddress!.copyMemory(from: base + Int(address), byteCount: buffer.count) }
     return true
   }
 
   public func copyOut(_ address: UInt64, count: Int) -> [UInt8]? {
     guard count >= 0, contains(address, count) else { return nil }
+    if hasMarks.pointee && !isReadable(address, count) {
+      return [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
+        if let to = buffer.baseAddress { copyOutSlowly(address, to, count) }
+        used = count
+      }
+    }
     return [UInt8](UnsafeRawBufferPointer(start: base + Int(address), count: count))
   }
 
@@ -85,6 +121,10 @@ public final class MachineMemory: @unchecked Sendable {
   @discardableResult public func copyIn(_ bytes: UnsafeRawBufferPointer, at address: UInt64) -> Bool {
     guard contains(address, bytes.count) else { return false }
     guard bytes.count > 0 else { return true }
+    if hasMarks.pointee && !isWritable(address, bytes.count) {
+      copyInSlowly(bytes.baseAddress!, address, bytes.count)
+      return true
+    }
     willWrite(address, bytes.count)
     (base + Int(address)).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
     return true
@@ -97,25 +137,34 @@ public final class MachineMemory: @unchecked Sendable {
   @discardableResult public func zero(_ address: UInt64, count: Int) -> Bool {
     guard count >= 0, contains(address, count) else { return false }
     guard count > 0 else { return true }
+    if hasMarks.pointee && !isWritable(address, count) {
+      let zeroes = [UInt8](repeating: 0, count: count)
+      zeroes.withUnsafeBytes { copyInSlowly($0.baseAddress!, address, count) }
+      return true
+    }
     willWrite(address, count)
     memset(base + Int(address), 0, count)
     return true
   }
 
-  /// Host memory of [address, address + count) for writing, code dropped already; nil outside memory. Use at once.
+  /// Host memory of [address, address + count) for writing, code dropped already; nil outside memory, or where not all
+  /// of it is RAM (`copyIn` then does what can be done). Use at once.
   public func writable(_ address: UInt64, _ count: Int) -> UnsafeMutableRawBufferPointer? {
     guard count >= 0, contains(address, count) else { return nil }
+    if hasMarks.pointee && !isWritable(address, count) { return nil }
     if count > 0 { willWrite(address, count) }
     return UnsafeMutableRawBufferPointer(start: base + Int(address), count: count)
   }
 
-  /// Host memory of [address, address + count) for reading; nil outside memory. Use at once.
+  /// Host memory of [address, address + count) for reading; nil outside memory, or where not all of it is
+  /// RAM or ROM (`copyOut` then does what can be done). Use at once.
   public func readable(_ address: UInt64, _ count: Int) -> UnsafeRawBufferPointer? {
     guard count >= 0, contains(address, count) else { return nil }
+    if hasMarks.pointee && !isReadable(address, count) { return nil }
     return UnsafeRawBufferPointer(start: base + Int(address), count: count)
   }
 
-  /// Drops decoded code that a write of `count` bytes, one at least, inside memory will overlap.
+  /// Drops decoded code that a write of `count` bytes, one at least, inside memory will overlap, and what page tables there fed.
   @inlinable public func willWrite(_ address: UInt64, _ count: Int) {
     var frame = Int(address >> 12)
     let last = Int((address &+ UInt64(count) &- 1) >> 12)
@@ -123,6 +172,7 @@ public final class MachineMemory: @unchecked Sendable {
       if codeLines[frame] != 0 { codeWillChange?(address, count) }
       frame += 1
     }
+    if hasMarks.pointee { tablesWillChange(address, count) }
   }
 }
 

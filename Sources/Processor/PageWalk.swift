@@ -14,6 +14,8 @@ struct Walk {
   var address: UInt64 = 0
   /// Frame of the table whose entry maps the page, and whether that entry is a level-1 entry.
   var table: UInt32 = 0
+  /// What that table maps with such entries (`TranslationSets.region`), where the tables are the guest's own.
+  var region: UInt32 = 0
   /// A write would succeed now without changing the entry: writable, dirty.
   var writableNow = false
   /// #PF error code, or nil for success.
@@ -33,6 +35,7 @@ extension VCPU {
     var result = Walk()
     // Single fields through the pointer: the state is more than a kilobyte, and a copy of it costs more than the walk.
     let cpu = self.cpu
+    if cpu.pointee.own_paging != 0 { return walkOwn(linear, access, user ? .user : .platform) }
     let top = Int64(bitPattern: linear) >> 47
     if top != 0 && top != -1 {
       result.nonCanonical = true
@@ -139,6 +142,7 @@ extension VCPU {
 
   /// Translates one byte's address for a data access of the guest; nil after recording the fault.
   func translateData(_ linear: UInt64, _ access: Access, stack: Bool) -> Walk? {
+    if cpu.pointee.own_paging != 0 { return translateOwnData(linear, access, stack: stack) }
     let walk = walk(linear, access, user: cpu.pointee.cpl == 3)
     if walk.errorCode != nil || walk.nonCanonical {
       if walk.readOnly && access == .write { return walk }
@@ -158,12 +162,15 @@ extension VCPU {
   }
 
   @inline(never) private func translateFetchSlowly(_ linear: UInt64) -> UInt64? {
+    if cpu.pointee.own_paging != 0 { return translateOwnFetch(linear) }
     let walk = walk(linear, .fetch, user: cpu.pointee.cpl == 3)
     if walk.errorCode != nil || walk.nonCanonical || walk.address >= memory.byteCount {
       record(walk, linear: linear, stack: false)
       return nil
     }
-    translations.fillFetch(linear & ~4095, frame: UInt32(truncatingIfNeeded: walk.address >> 12), table: walk.table)
+    translations.fillFetch(
+      linear & ~4095, frame: UInt32(truncatingIfNeeded: walk.address >> 12), table: walk.table,
+      region: TranslationSets.region(linear))
     return walk.address
   }
 }

@@ -22,6 +22,7 @@ extension VCPU {
   public func run(until deadline: UInt64) -> Exit {
     let cpu = self.cpu
     let turn = self.turn
+    undoStop()
     cpu.pointee.budget &+= Int64(bitPattern: deadline &- cpu.pointee.deadline)
     cpu.pointee.deadline = deadline
     vectorStateEnter(cpu)
@@ -33,6 +34,7 @@ extension VCPU {
       // Translated code that left leaves its flags as they are for what is entered next; everybody else wants them settled.
       if cpu.pointee.budget <= 0 {
         cpu.settleFlags()
+        undoStop()
         return .deadline
       }
       let step = cpu.pointee.rflags & Flag.tf != 0
@@ -179,6 +181,7 @@ extension VCPU {
     let turn = self.turn
     turn.pointee.pendingLink = 0
     cpu.settleFlags()
+    undoStop()
     if cpu.pointee.exit == UInt32(PV_EXIT_EXCEPTION) { settleException() }
     if let handler = turn.pointee.exitHandler {
       switch handler(turn.pointee.exitContext, cpu) {

@@ -44,12 +44,24 @@ final class TranslationSets {
     var fed: UInt16
     /// May hold the right to write this frame without looking.
     var written: UInt16
-    /// Where the table in this frame maps, as linear bits 47:21, plus 1: all that it fed is there. `manyRegions` if in several places.
+    /// Where the table in this frame maps: all that it fed is there. `manyRegions` if in several places.
     var region: UInt32
   }
 
   private static let manyRegions = UInt32.max
-  @inline(__always) private static func region(_ page: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: (page >> 21) & 0x7FF_FFFF) &+ 1 }
+  /// What a level-1 table of 8-byte entries maps, as linear bits 47:21, plus 1.
+  @inline(__always) static func region(_ page: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: (page >> 21) & 0x7FF_FFFF) &+ 1 }
+  /// What other tables map that fed an entry themselves: a level-1 table of 4-byte entries; 2 MiB pages of a level-2 table; 1 GiB pages
+  /// of a level-3 table; 4 MiB pages, or no paging.
+  static let region4 = UInt32(0x5000_0000)
+  static let region2M = UInt32(0x4000_0000)
+  static let region1G = UInt32(0x6000_0000)
+  static let regionWhole = UInt32(0x7000_0000)
+  /// A tag with this bit turned belongs in another slot, so it never hits, but the slow path finds the translation by it: of a page that
+  /// may be written, but not without looking, or that is no memory.
+  static let guarded = UInt64(1) << 40
+  /// Fed by no table.
+  var noTable: UInt32 { UInt32(truncatingIfNeeded: memory.frameCount) }
 
   struct Hot {
     var clock: UInt64 = 0
@@ -90,9 +102,10 @@ final class TranslationSets {
     let space = mmap(nil, Self.count * Self.stride, PROT_READ | PROT_WRITE, flags, -1, 0)
     guard let space, space != MAP_FAILED else { ph_host_lacks("address space for the TLB") }
     sets = space
-    let map = mmap(nil, memory.frameCount * MemoryLayout<FrameUse>.stride, PROT_READ | PROT_WRITE, flags, -1, 0)
+    // One more, for `noTable`.
+    let map = mmap(nil, (memory.frameCount + 1) * MemoryLayout<FrameUse>.stride, PROT_READ | PROT_WRITE, flags, -1, 0)
     guard let map, map != MAP_FAILED else { ph_host_lacks("address space for the TLB's bookkeeping") }
-    uses = map.bindMemory(to: FrameUse.self, capacity: memory.frameCount)
+    uses = map.bindMemory(to: FrameUse.self, capacity: memory.frameCount + 1)
     hot = .allocate(capacity: 1)
     hot.initialize(to: Hot())
     for set in 0..<Self.count { initialise(set) }
@@ -104,7 +117,7 @@ final class TranslationSets {
     images.deallocate()
     bits.deallocate()
     jumpGroups.deallocate()
-    munmap(uses, memory.frameCount * MemoryLayout<FrameUse>.stride)
+    munmap(uses, (memory.frameCount + 1) * MemoryLayout<FrameUse>.stride)
     hot.deallocate()
   }
 
@@ -151,6 +164,16 @@ final class TranslationSets {
     let way = writing ? Way.write : Way.read
     let slot = Int(truncatingIfNeeded: pv_tlb_slot(linear))
     return way.tags(set)[slot] == linear & ~4095 ? way.sources(set)[slot].frame : nil
+  }
+
+  /// Host address of `count` bytes that a set has in one page.
+  @inline(__always) static func host(
+    of linear: UInt64, _ count: Int, in set: UnsafeMutableRawPointer, writing: Bool
+  ) -> UnsafeMutableRawPointer? {
+    let way = writing ? Way.write : Way.read
+    let slot = Int(truncatingIfNeeded: pv_tlb_slot(linear))
+    guard linear &- way.tags(set)[slot] <= UInt64(4096 - count) else { return nil }
+    return UnsafeMutableRawPointer(bitPattern: UInt(linear &+ way.addends(set)[slot]))
   }
 
   @inline(__always) static func fetch(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<pv_fetch_entry> {
@@ -207,7 +230,7 @@ final class TranslationSets {
     let slot = Int(truncatingIfNeeded: pv_tlb_slot(page))
     let bit = UInt16(1) << UInt16(set)
     let base = at(set)
-    noteTable(table, page, bit)
+    noteTable(table, Self.region(page), bit)
     h.pointee.counters.dataFills &+= 1
     if !writing || Way.read.tags(base)[slot] == Self.emptyDataTag(slot) {
       fill(.read, set, base, slot, page, host, frame, table)
@@ -218,18 +241,68 @@ final class TranslationSets {
     }
   }
 
+  /// As `fillData`, where a page may be one that every access has to look at: `guardReads` and `guardWrites`.
+  func fillGuarded(
+    _ page: UInt64, host: UInt64, frame: UInt32, table: UInt32, region: UInt32, writing: Bool, writable: Bool, guardReads: Bool,
+    guardWrites: Bool, set: Int? = nil
+  ) {
+    let h = hot
+    let set = set ?? h.pointee.current
+    let slot = Int(truncatingIfNeeded: pv_tlb_slot(page))
+    let bit = UInt16(1) << UInt16(set)
+    let base = at(set)
+    noteTable(table, region, bit)
+    h.pointee.counters.dataFills &+= 1
+    if !writing || Way.read.tags(base)[slot] == Self.emptyDataTag(slot) {
+      fill(.read, set, base, slot, page, host, frame, table, guarded: guardReads)
+    }
+    if writable && (writing || Way.write.tags(base)[slot] == Self.emptyDataTag(slot)) {
+      fill(.write, set, base, slot, page, host, frame, table, guarded: guardWrites)
+      if !guardWrites { uses[Int(frame)].written |= bit }
+    }
+  }
+
+  /// The frame of a page that the current set has, guarded or not.
+  @inline(__always) func guardedFrame(_ linear: UInt64, writing: Bool) -> UInt32? {
+    let way = writing ? Way.write : Way.read
+    let base = at(hot.pointee.current)
+    let slot = Int(truncatingIfNeeded: pv_tlb_slot(linear))
+    let tag = way.tags(base)[slot]
+    // The page whose guarded tag is the empty one is walked for each time.
+    return (tag ^ linear) & ~(4095 | Self.guarded) == 0 && tag != Self.emptyDataTag(slot) ? way.sources(base)[slot].frame : nil
+  }
+
+  /// The set of an address space, if it has one; it is not selected.
+  @inline(__always) func number(of key: UInt64) -> Int? {
+    let h = hot
+    if infos[h.pointee.current].key == key { return h.pointee.current }
+    if infos[h.pointee.previous].key == key { return h.pointee.previous }
+    for index in 0..<Self.count where infos[index].key == key { return index }
+    return nil
+  }
+  func pointer(to set: Int) -> UnsafeMutableRawPointer { at(set) }
+
+  /// Gives back the right to write without looking to a page that `guardedFrame` found.
+  func unguardWrites(_ linear: UInt64) {
+    let set = hot.pointee.current
+    let slot = Int(truncatingIfNeeded: pv_tlb_slot(linear))
+    let base = at(set)
+    Way.write.tags(base)[slot] = linear & ~4095
+    uses[Int(Way.write.sources(base)[slot].frame)].written |= UInt16(1) << UInt16(set)
+  }
+
   /// A table fed an entry of a set.
-  @inline(__always) private func noteTable(_ table: UInt32, _ page: UInt64, _ bit: UInt16) {
+  @inline(__always) private func noteTable(_ table: UInt32, _ region: UInt32, _ bit: UInt16) {
     let use = uses + Int(table)
-    let region = Self.region(page)
     if use.pointee.region != region { use.pointee.region = use.pointee.fed == 0 ? region : Self.manyRegions }
     use.pointee.fed |= bit
   }
 
   @inline(__always) private func fill(
-    _ way: Way, _ set: Int, _ base: UnsafeMutableRawPointer, _ slot: Int, _ page: UInt64, _ host: UInt64, _ frame: UInt32, _ table: UInt32
+    _ way: Way, _ set: Int, _ base: UnsafeMutableRawPointer, _ slot: Int, _ page: UInt64, _ host: UInt64, _ frame: UInt32, _ table: UInt32,
+    guarded: Bool = false
   ) {
-    way.tags(base)[slot] = page
+    way.tags(base)[slot] = guarded ? page ^ Self.guarded : page
     way.addends(base)[slot] = host &- page
     way.hosts(base)[slot] = host
     way.sources(base)[slot] = pv_tlb_source(table: table, frame: frame)
@@ -237,7 +310,7 @@ final class TranslationSets {
   }
 
   /// Enters the translation of a page of code. The page that had the slot loses its jumps.
-  @inline(__always) func fillFetch(_ page: UInt64, frame: UInt32, table: UInt32) {
+  @inline(__always) func fillFetch(_ page: UInt64, frame: UInt32, table: UInt32, region: UInt32) {
     let h = hot
     let set = h.pointee.current
     let slot = Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.fetchSlots - 1))
@@ -249,7 +322,7 @@ final class TranslationSets {
     }
     entry.pointee = pv_fetch_entry(tag: page, table: table, frame: frame)
     Self.mark(fetchBits(set), slot)
-    noteTable(table, page, UInt16(1) << UInt16(set))
+    noteTable(table, region, UInt16(1) << UInt16(set))
     h.pointee.counters.fetchFills &+= 1
   }
 
@@ -266,10 +339,10 @@ final class TranslationSets {
 
   /// Makes the set of an address space current. One that has none yet gets the upper half of the one before, where both have
   /// the same top-level entries for it.
-  @inline(__always) func select(_ key: UInt64) -> UnsafeMutableRawPointer {
+  @inline(__always) func select(_ key: UInt64, sharingUpperHalf sharing: Bool = true) -> UnsafeMutableRawPointer {
     let h = hot
     let previous = h.pointee.previous
-    guard infos[previous].key == key else { return selectSlowly(key) }
+    guard infos[previous].key == key else { return selectSlowly(key, sharing) }
     h.pointee.clock &+= 1
     infos[previous].lastUse = h.pointee.clock
     h.pointee.previous = h.pointee.current
@@ -277,7 +350,7 @@ final class TranslationSets {
     return at(previous)
   }
 
-  @inline(never) private func selectSlowly(_ key: UInt64) -> UnsafeMutableRawPointer {
+  @inline(never) private func selectSlowly(_ key: UInt64, _ sharing: Bool) -> UnsafeMutableRawPointer {
     let h = hot
     h.pointee.clock &+= 1
     h.pointee.counters.selects &+= 1
@@ -298,12 +371,12 @@ final class TranslationSets {
     }
     if chosen < 0 {
       h.pointee.counters.newSets &+= 1
-      chosen = keptSet(key, besides: before)
+      chosen = sharing ? keptSet(key, besides: before) : -1
       if chosen < 0 {
         chosen = victim
         empty(chosen)
         infos[chosen].key = key
-        inherit(chosen, from: before)
+        if sharing { inherit(chosen, from: before) }
       }
       infos[chosen].key = key
       infos[chosen].kept = false
@@ -351,7 +424,7 @@ final class TranslationSets {
         let fed = way.sources(old)[slot]
         way.sources(new)[slot] = fed
         Self.mark(map, slot)
-        noteTable(fed.table, tag, bit)
+        uses[Int(fed.table)].fed |= bit
         if way.word != 0 { uses[Int(fed.frame)].written |= bit }
       }
     }
@@ -361,7 +434,7 @@ final class TranslationSets {
       newFetch[slot] = entry
       groups(set, entry.tag).pointee = groups(source, entry.tag).pointee
       Self.mark(newFetchBits, slot)
-      noteTable(entry.table, entry.tag, bit)
+      uses[Int(entry.table)].fed |= bit
     }
     Self.forEach(jumpBits(source), Self.jumpWords) { slot in
       guard oldJumps[slot].rip >> 63 != 0 else { return }
@@ -446,7 +519,7 @@ final class TranslationSets {
   /// A table that is in the lower half only feeds nothing of this set any more.
   @inline(__always) private func forgetLowerTable(_ table: UInt32, _ keep: UInt16) {
     let use = uses + Int(table)
-    if use.pointee.region != Self.manyRegions && (use.pointee.region &- 1) >> 26 & 1 == 0 { use.pointee.fed &= keep }
+    if use.pointee.region < Self.region2M && (use.pointee.region &- 1) >> 26 & 1 == 0 { use.pointee.fed &= keep }
   }
 
   private func emptyLower(_ set: Int, _ base: UnsafeMutableRawPointer, _ way: Way) {
@@ -469,11 +542,37 @@ final class TranslationSets {
     if mask != 0 { dropEntry(mask, table, index & 511) }
   }
 
+  /// As `entryChanged`, for tables of 8-byte or 4-byte entries.
+  func entryChanged(table: UInt32, index: Int, wide: Bool) {
+    if wide { return entryChanged(table: table, index: index) }
+    let (mask, region) = (uses[Int(table)].fed, uses[Int(table)].region)
+    guard region >> 28 == Self.region4 >> 28 else { return dropEntryAnywhere(mask, table, index & 511) }
+    let page = Int(region & 0xF_FFFF) &* 1024 &+ index
+    dropPage(mask, table, page)
+  }
+
+  /// An entry of a table that maps a large page changed: drops what it fed.
+  func largeEntryChanged(table: UInt32, index: Int) {
+    let (mask, region) = (uses[Int(table)].fed, uses[Int(table)].region)
+    guard mask != 0 else { return }
+    switch region & 0xF000_0000 {
+    case Self.region2M where region != Self.manyRegions:
+      drop(mask, table, from: UInt64(region & 0x3_FFFF) << 30 | UInt64(index) << 21, words: 8)
+    case Self.regionWhole:
+      drop(mask, table, from: UInt64(index) << 22, words: 16)
+    default: tableLeft(table)
+    }
+  }
+
   @inline(never) private func dropEntry(_ mask: UInt16, _ table: UInt32, _ index: Int) {
     let region = uses[Int(table)].region
     guard region != Self.manyRegions else { return dropEntryAnywhere(mask, table, index) }
     // The one page that the entry maps, whichever half it is in: tags are compared by table.
-    let page = Int(truncatingIfNeeded: region &- 1) &* 512 &+ index
+    dropPage(mask, table, Int(truncatingIfNeeded: region &- 1) &* 512 &+ index)
+  }
+
+  /// Drops what a table fed of one page, by its number.
+  @inline(__always) private func dropPage(_ mask: UInt16, _ table: UInt32, _ page: Int) {
     let dataSlot = Int(truncatingIfNeeded: pv_tlb_slot(UInt64(truncatingIfNeeded: page) << 12))
     let fetchSlot = page & (Self.fetchSlots - 1)
     var left = mask
@@ -519,10 +618,20 @@ final class TranslationSets {
     use.pointee.region = 0
     hot.pointee.counters.tableDrops &+= 1
     // A region's slots lie together.
-    let all = region == Self.manyRegions
-    let start = UInt64(region &- 1) << 21
-    let (dataWord, dataCount) = Self.words(Int(truncatingIfNeeded: pv_tlb_slot(start)), Self.dataWords, all: all)
-    let (fetchWord, fetchCount) = Self.words(Int(truncatingIfNeeded: start >> 12), Self.fetchWords, all: all)
+    if region < Self.region2M {
+      drop(left, table, from: UInt64(region &- 1) << 21, words: 8)
+    } else if region >> 28 == Self.region4 >> 28 {
+      drop(left, table, from: UInt64(region & 0xF_FFFF) << 22, words: 16)
+    } else {
+      drop(left, table, from: 0, words: Int.max)
+    }
+  }
+
+  /// Drops what a table fed of the pages from `start` on that take so many words of a bit map, a power of two; all for any more.
+  private func drop(_ mask: UInt16, _ table: UInt32, from start: UInt64, words: Int) {
+    let (dataWord, dataCount) = Self.words(Int(truncatingIfNeeded: pv_tlb_slot(start)), Self.dataWords, words)
+    let (fetchWord, fetchCount) = Self.words(Int(truncatingIfNeeded: start >> 12), Self.fetchWords, words)
+    var left = mask
     while left != 0 {
       let set = left.trailingZeroBitCount
       left &= left &- 1
@@ -537,9 +646,9 @@ final class TranslationSets {
     }
   }
 
-  /// The words of a bit map that a region of 2 MiB takes, by its first slot, or all.
-  @inline(__always) private static func words(_ slot: Int, _ count: Int, all: Bool) -> (first: Int, count: Int) {
-    all || count < 8 ? (0, count) : (slot >> 6 & (count - 1), 8)
+  /// The words of a bit map of `count` words that a region takes which is so many words long, by its first slot.
+  @inline(__always) private static func words(_ slot: Int, _ count: Int, _ words: Int) -> (first: Int, count: Int) {
+    words >= count ? (0, count) : (slot >> 6 & (count - 1), words)
   }
 
   @inline(__always) private func dropTable(
@@ -629,6 +738,9 @@ public struct TranslationCounters: Sendable, Equatable {
   /// Everything dropped; what one table fed dropped; all computed jumps dropped.
   public var flushes: UInt64 = 0
   public var tableDrops: UInt64 = 0
+  /// Frames that the walker began to watch as page tables, and those that were tables no more.
+  public var watched: UInt64 = 0
+  public var unwatched: UInt64 = 0
   /// Changed entries of tables that are in several places.
   public var wideDrops: UInt64 = 0
   public var jumpClears: UInt64 = 0

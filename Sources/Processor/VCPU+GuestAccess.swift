@@ -86,6 +86,7 @@ extension VCPU {
 
   /// Takes the set of translations that fits CR3 and CPL. Call after changing either.
   public func selectTranslations() {
+    if cpu.pointee.own_paging != 0 { return selectOwnTranslations() }
     cpu.pointee.tlb = translations.select((cpu.pointee.cr3 & ~4095) | (cpu.pointee.cpl == 3 ? 1 : 0))
   }
 

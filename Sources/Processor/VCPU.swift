@@ -78,6 +78,11 @@ public final class VCPU: @unchecked Sendable {
     reset()
     cpu.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
     memory.codeWillChange = { [unowned self] address, count in blocks.codeWillChange(address, count, cpu: cpu) }
+    memory.tableWillChange = { [unowned self] frame in unwatch(frame) }
+    memory.kindsWillChange = { [unowned self] frames in
+      for frame in frames where memory.codeLines[frame] != 0 { blocks.dropPage(frame, cpu: cpu, runningOperation: nil) }
+      flushTranslations()
+    }
   }
 
   deinit {

@@ -205,6 +205,14 @@ struct pv_vcpu {
                                         uint32_t size, uint64_t value, int32_t probe);
   void *_Nullable page_table_context;
   void *_Nullable owner; // the VCPU object
+  // Where the guest's page tables are its own (PageWalk+Machine.swift).
+  uint32_t own_paging;     // every paging mode, and the walker keeps watch over the tables it used
+  uint32_t physical_bits;  // MAXPHYADDR
+  uint64_t address_lines;  // what reaches the memory of a physical address: all of it, or all but bit 20
+  uint32_t paging_state;   // what the translations kept rest on, of CR0, CR4 and EFER
+  uint32_t stop_asked;     // VCPU.stopAfterInstruction
+  pv_op *_Nullable stop_op; // its handler was `stop_handler`
+  pv_handler _Nullable stop_handler;
   // x87 registers by physical number, 16 bytes each of which 10 are used; MMX aliases the low 8.
   uint64_t x87[8][2] __attribute__((aligned(16)));
   // YMM registers, low lane first. XMM is the low 16 bytes.

@@ -33,12 +33,12 @@ import GuestMemory
     let first = firstPart(linear, count)
     guard let a = vcpu.translateData(linear, .read, stack: isStack(op)) else { return false }
     if first == count {
-      vcpu.copyOut(a.address, buffer, count)
+      vcpu.copyOut(a.address, buffer, count, op)
       return true
     }
     guard let b = vcpu.translateData(advance(cpu, linear, first), .read, stack: isStack(op)) else { return false }
-    vcpu.copyOut(a.address, buffer, first)
-    vcpu.copyOut(b.address, buffer + first, count - first)
+    vcpu.copyOut(a.address, buffer, first, op)
+    vcpu.copyOut(b.address, buffer + first, count - first, op)
     return true
   }
 }
@@ -89,7 +89,7 @@ import GuestMemory
       }
     }
     if first == count {
-      vcpu.copyOut(a.address, buffer, count)
+      vcpu.copyOut(a.address, buffer, count, op)
       return true
     }
     let second = advance(cpu, linear, first)
@@ -98,19 +98,20 @@ import GuestMemory
       vcpu.record(b, linear: second, stack: false)
       return false
     }
-    vcpu.copyOut(a.address, buffer, first)
-    vcpu.copyOut(b.address, buffer + first, count - first)
+    vcpu.copyOut(a.address, buffer, first, op)
+    vcpu.copyOut(b.address, buffer + first, count - first, op)
     return true
   }
 }
 
 extension VCPU {
-  /// Reads machine memory; what is not there reads as ones.
-  func copyOut(_ address: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int) {
+  /// Reads machine memory, within one page; what is not there reads as ones.
+  func copyOut(_ address: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int, _ op: Operation) {
     guard memory.contains(address, count) else {
       memset(buffer, 0xFF, count)
       return
     }
+    if memory.marks[Int(address >> 12)] & FrameMark.unreadable != 0 { return readDevice(address, buffer, count, op) }
     buffer.copyMemory(from: memory.base + Int(address), byteCount: count)
   }
 
@@ -118,8 +119,14 @@ extension VCPU {
   func store(_ address: UInt64, _ bytes: UnsafeRawPointer, _ count: Int, _ op: Operation) {
     guard memory.contains(address, count) else { return }
     let frame = Int(address >> 12)
+    let mark = memory.marks[frame]
+    if mark & FrameMark.kind != 0 { return writeDevice(address, bytes, count, op) }
     if memory.codeLines[frame] != 0 && memory.codeLines[frame] & BlockCache.lines(Int(address & 4095), count) != 0 {
       blocks.dropPage(frame, cpu: cpu, runningOperation: op)
+    }
+    if mark & FrameMark.table != 0 {
+      storeToTable(address, bytes, count, bulk: op.pointee.flags & UInt16(PV_OP_REP | PV_OP_REPNE) != 0)
+      return stopIfRemapped(op)
     }
     (memory.base + Int(address)).copyMemory(from: bytes, byteCount: count)
   }

@@ -176,7 +176,7 @@ extension VCPU {
   }
 
   private func systemAddress(_ linear: UInt64, _ access: Access) throws(SegmentFault) -> UInt64 {
-    let walk = walk(linear, access, user: false)
+    let walk = walkAsSystem(linear, access)
     if walk.nonCanonical { throw SegmentFault(.gp, 0) }
     if let errorCode = walk.errorCode { throw SegmentFault(.pf, errorCode, linear: linear) }
     return walk.address
