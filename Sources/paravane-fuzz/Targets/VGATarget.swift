@@ -3,19 +3,27 @@ import GuestMemory
 import Motherboard
 import Silicon
 
-/// The display adapter under random accesses to its ports, windows, configuration and saved state.
+/// The display adapter under random accesses to its ports, windows, configuration and saved state, with a terminal that shows it.
 struct VGATarget: FuzzTarget {
   private let vga: VGA
   private let board: Board
   private final class Clock { var now: Cycles = 0 }
   private let clock = Clock()
+  private final class Count { var bytes = 0 }
+  private let shown = Count()
+  private let display: TerminalDisplay
 
   init() throws {
     let clock = clock
     board = Board(memory: try MachineMemory(frameCount: 16), cyclesPerSecond: 1_000_000_000, startTime: 0)
     board.outside.now = { clock.now }
     vga = VGA(board: board, rom: [0x55, 0xAA, 1], memory: VideoMemory(byteCount: 1 << 20))
+    let shown = shown
+    display = TerminalDisplay(vga: vga) { shown.bytes += $0.count }
+    display.start()
   }
+
+  var summary: String { ", \(shown.bytes) bytes to the terminal" }
 
   mutating func run(_ random: inout SeededRandom) -> String? {
     vga.function.write(0x10, size: 4, 0xFD00_0000)
@@ -26,6 +34,8 @@ struct VGATarget: FuzzTarget {
       board.dispatchDue()
       access(&random)
     }
+    _ = vga.screenText()
+    if random.oneIn(8) { _ = vga.picture(.at(frame: vga.frameNumber)).png() }
     let saved = vga.encodedState()
     vga.state = vga.state
     return saved == vga.encodedState() ? nil : "the state does not survive being put back"
