@@ -218,8 +218,10 @@ final class BlockCache {
         break
       }
     }
-    fuse(ops, count)
-    terminate(ops + count, offset: offset, ordinal: count, ended: ended)
+    // Segmented code goes on through the run loop, which looks at the segment's limit.
+    let segmented = mode & UInt32(PV_MODE_SEGMENTED) != 0
+    if !segmented { fuse(ops, count) }
+    terminate(ops + count, offset: offset, ordinal: count, ended: ended || segmented)
     let key = address | UInt64(mode) << 56
     block.initialize(
       to: pv_block(
@@ -320,11 +322,14 @@ final class BlockCache {
     op.initialize(to: pv_op.blank)
     op.pointee.offset = UInt16(truncatingIfNeeded: offset)
     op.pointee.ordinal = UInt16(truncatingIfNeeded: ordinal)
-    let codeMode = CodeMode(rawValue: UInt8(truncatingIfNeeded: mode)) ?? .long64
+    let codeMode = CodeMode(rawValue: UInt8(truncatingIfNeeded: mode & UInt32(PV_MODE_CODE))) ?? .long64
     do throws(DecodeError) {
       let instruction = try Decoder.decode(bytes, mode: codeMode)
       prepare(instruction, offset: offset, mode: codeMode, &op.pointee)
-      if let lowerer = LoweringTable.shared[instruction.mnemonic], lowerer(instruction, &op.pointee) { return .operation }
+      if let lowerer = LoweringTable.shared[instruction.mnemonic], lowerer(instruction, &op.pointee) {
+        if mode > UInt32(PV_MODE_CODE) { addSegmentation(instruction, mode, &op.pointee) }
+        return .operation
+      }
       op.pointee.handler = raiseUndefined
       op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK)
     } catch .truncated {

@@ -31,13 +31,27 @@ extension VCPU {
     // RIP may have been changed since the last run: what is found there is not what a jump wanted to be linked to.
     turn.pointee.pendingLink = 0
     while true {
+      let attention = cpu.attention
+      if attention != 0 { releaseHold() }
       // Translated code that left leaves its flags as they are for what is entered next; everybody else wants them settled.
       if cpu.pointee.budget <= 0 {
         cpu.settleFlags()
         undoStop()
         return .deadline
       }
-      let step = cpu.pointee.rflags & Flag.tf != 0
+      var alone = false
+      if attention != 0 {
+        switch attend() {
+        case .none: break
+        case .one: alone = true
+        case .leave:
+          turn.pointee.pendingLink = 0
+          cpu.settleFlags()
+          return .interruptWindow
+        }
+      }
+      let trap = cpu.pointee.rflags & Flag.tf != 0
+      let step = trap || alone
       if let enter = turn.pointee.enter, !step, turn.pointee.pendingLink == 0, cpu.pointee.mode == 0, runKnown(enter) {
         if cpu.pointee.exit == UInt32(PV_EXIT_NONE) { continue }
         if let exit = leave() { return exit }
@@ -77,8 +91,9 @@ extension VCPU {
         // One operation only: a branch in it must not run on.
         stepLimit(&operation)
         if cpu.pointee.exit == UInt32(PV_EXIT_NONE) {
-          cpu.pointee.dr.6 |= 1 << 14
-          return .exception(vector: UInt8(Vector.db.rawValue), errorCode: nil)
+          if !trap { continue }
+          if let exit = singleStepped() { return exit }
+          continue
         }
       } else {
         while let following = operation.pointee.handler(cpu, operation) { operation = following }
@@ -157,13 +172,19 @@ extension VCPU {
     let turn = self.turn
     cpu.pointee.exit = UInt32(PV_EXIT_SYSCALL)
     cpu.pointee.link_slot = 0
-    guard let handler = turn.pointee.exitHandler else { return nil }
-    switch handler(turn.pointee.exitContext, cpu) {
-    case ExitService.goOn: cpu.pointee.exit = UInt32(PV_EXIT_NONE)
-    case ExitService.stop:
-      cpu.pointee.exit = UInt32(PV_EXIT_STOP)
-      return nil
-    default: return nil
+    if cpu.isArchitectural {
+      systemCall()
+      cpu.pointee.exit = UInt32(PV_EXIT_NONE)
+      if cpu.attention != 0 { return nil }
+    } else {
+      guard let handler = turn.pointee.exitHandler else { return nil }
+      switch handler(turn.pointee.exitContext, cpu) {
+      case ExitService.goOn: cpu.pointee.exit = UInt32(PV_EXIT_NONE)
+      case ExitService.stop:
+        cpu.pointee.exit = UInt32(PV_EXIT_STOP)
+        return nil
+      default: return nil
+      }
     }
     let rip = cpu.pointee.rip
     let entry = TranslationSets.jumps(cpu.pointee.tlb) + TranslationSets.jumpSlot(rip)
@@ -183,6 +204,13 @@ extension VCPU {
     cpu.settleFlags()
     undoStop()
     if cpu.pointee.exit == UInt32(PV_EXIT_EXCEPTION) { settleException() }
+    if cpu.isArchitectural {
+      switch carryOut() {
+      case .goOn: return nil
+      case .exit(let exit): return exit
+      case .notOwn: break
+      }
+    }
     if let handler = turn.pointee.exitHandler {
       switch handler(turn.pointee.exitContext, cpu) {
       case ExitService.goOn: return nil
@@ -278,7 +306,41 @@ extension VCPU {
   }
 
   /// The decoded block at RIP; nil after recording a fault of the fetch.
-  private func currentBlock() -> UnsafeMutablePointer<pv_block>? {
+  @inline(__always) private func currentBlock() -> UnsafeMutablePointer<pv_block>? {
+    cpu.pointee.mode & UInt32(PV_MODE_SEGMENTED) != 0 ? segmentedBlock() : blockAtRIP()
+  }
+
+  /// As `currentBlock`, in a code segment with a base and a limit: no more of the block than is inside.
+  @inline(never) private func segmentedBlock() -> UnsafeMutablePointer<pv_block>? {
+    cpu.pointee.rip &= 0xFFFF_FFFF
+    let code = cpu.pointee.seg.1
+    let offset = (cpu.pointee.rip &- code.base) & 0xFFFF_FFFF
+    func outside() -> UnsafeMutablePointer<pv_block>? {
+      cpu.pointee.vector = Vector.gp.rawValue
+      cpu.pointee.error_code = 0
+      cpu.pointee.has_error_code = 1
+      return nil
+    }
+    if offset > UInt64(code.limit) { return outside() }
+    guard var block = blockAtRIP() else { return nil }
+    if offset &+ UInt64(block.pointee.bytes) &- 1 > UInt64(code.limit) {
+      if offset &+ UInt64(block.pointee.ops.pointee.length) &- 1 > UInt64(code.limit) { return outside() }
+      block = blocks.cut(block, to: 1)
+    }
+    return block
+  }
+
+  /// An instruction ran with TF set: a trap, unless a load of SS holds it off.
+  @inline(never) private func singleStepped() -> Exit? {
+    if cpu.isArchitectural && cpu.pointee.interrupt_shadow == UInt8(PV_SHADOW_STACK) { return nil }
+    cpu.pointee.dr.6 |= 1 << 14
+    let vector = UInt8(Vector.db.rawValue)
+    guard cpu.isArchitectural else { return .exception(vector: vector, errorCode: nil) }
+    releaseHold()
+    return deliver(Delivery(vector: vector, errorCode: nil, kind: .exception, rip: cpu.pointee.rip))
+  }
+
+  private func blockAtRIP() -> UnsafeMutablePointer<pv_block>? {
     let rip = cpu.pointee.rip
     guard let address = translateFetch(rip) else { return nil }
     let key = address | UInt64(cpu.pointee.mode) << 56

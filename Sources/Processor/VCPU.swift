@@ -17,6 +17,11 @@ public enum Exit: Equatable, Sendable {
   case interrupt(vector: UInt8)
   /// HLT at CPL 0.
   case halt
+  /// An interrupt that the platform wants taken (`VCPU.interruptRequested`, `VCPU.nonMaskableRequested`) can be taken now, before the
+  /// instruction at RIP: see `VCPU.deliver(interrupt:)`.
+  case interruptWindow
+  /// The delivery of a double fault failed: the processor has shut down.
+  case tripleFault
   /// The exit handler (`VCPU.serveExits`) wants its caller's loop.
   case stop
 }
@@ -60,6 +65,10 @@ public final class VCPU: @unchecked Sendable {
   }
   /// CPUID: (leaf, subleaf) -> eax, ebx, ecx, edx.
   public var cpuid: (UInt32, UInt32) -> (UInt32, UInt32, UInt32, UInt32) = { _, _ in (0, 0, 0, 0) }
+  /// Registers that only keep what was written, where the processor stands for itself.
+  var modelSpecific = ModelSpecificRegisters()
+  /// Where a string instruction is run in part (`SegmentedStrings`).
+  let limitedString = makeLimitedString()
   /// What CPL 0 and port instructions reach of the platform.
   public var system = SystemHooks()
 
@@ -88,6 +97,7 @@ public final class VCPU: @unchecked Sendable {
   deinit {
     allocation.deallocate()
     turn.deallocate()
+    limitedString.deallocate()
   }
 
   /// Calls `body` with the object behind a state pointer, at no cost of counting references.

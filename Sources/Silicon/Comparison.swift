@@ -82,7 +82,7 @@ struct Comparison {
     case .sysenter: return Outcome(vector: 1001, error: 0, cr2: 0)
     case .interrupt(let vector): return Outcome(vector: 2000 + Int32(vector), error: 0, cr2: 0)
     case .halt: return Outcome(vector: 1002, error: 0, cr2: 0)
-    case .stop: return Outcome(vector: 1003, error: 0, cr2: 0)
+    case .stop, .interruptWindow, .tripleFault: return Outcome(vector: 1003, error: 0, cr2: 0)
     }
   }
 

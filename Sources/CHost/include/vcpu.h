@@ -31,6 +31,7 @@ enum {
   PV_OP_FUSED = 256,        // runs the conditional branch behind it too; its own handler is in `data`
   PV_OP_FUSIBLE = 512,      // a comparison that can be; `src3` is its kind
   PV_OP_CONDITIONAL = 1024, // a conditional branch, condition code in `extra`
+  PV_OP_SEGMENTED = 2048,   // decoded for PV_MODE_SEGMENTED
 };
 
 /// One decoded guest instruction (64 bytes).
@@ -127,6 +128,14 @@ enum {
   PV_EXIT_HALT = 7,
 };
 
+/// pv_vcpu.mode: how code is decoded and lowered. All bits together choose a block.
+enum {
+  PV_MODE_CODE = 3,      // 0: 64-bit code, 1: 32-bit, 2: 16-bit
+  // The two below are only set where `architectural` is, and never in 64-bit code.
+  PV_MODE_FSGS = 4,      // accesses through FS and GS are checked against the segment
+  PV_MODE_SEGMENTED = 8, // every access is: some segment is not flat, or the stack is a 16-bit one
+};
+
 /// pv_vcpu.vector_ready: what SSE and AVX operations may take for granted. Clear means: look (VectorState.swift).
 enum {
   PV_VECTOR_SSE = 1,    // CR0.EM, CR0.TS clear and CR4.OSFXSR set
@@ -136,6 +145,12 @@ enum {
   PV_VECTOR_LIVE = 8,
   PV_VECTOR_LIVE_AVX = 16, // ... and AVX is ready
   PV_VECTOR_X87 = 32,   // `x87_live`, and CR0.EM and CR0.TS clear
+};
+
+/// pv_vcpu.interrupt_shadow
+enum {
+  PV_SHADOW_STI = 1,
+  PV_SHADOW_STACK = 2, // MOV SS, POP SS: holds off #DB traps too
 };
 
 /// Indices of pv_vcpu.seg, in encoding order.
@@ -185,8 +200,12 @@ struct pv_vcpu {
   pv_segment ldt, tr, gdt, idt; // base and limit are what matters
   uint64_t kernel_gs_base, star, lstar, cstar, sfmask, sysenter_cs, sysenter_esp, sysenter_eip, tsc_aux;
   uint32_t cpl;
-  uint32_t mode;         // 0: 64-bit code, 1: 32-bit compatibility code, 2: 16-bit compatibility code
-  uint32_t interrupt_shadow;
+  uint32_t mode;         // PV_MODE_*
+  // Four bytes that the run loop looks at together (PV_AT_ATTENTION): all 0, and nothing but code is wanted of it.
+  uint8_t interrupt_shadow; // PV_SHADOW_*: no interrupt before the instruction after the next
+  uint8_t interrupt_requested;
+  uint8_t nonmaskable_requested;
+  uint8_t held;             // the running instruction was to be the last: the budget is in `held_budget`, an operation in `held_op`
   uint32_t single_step;  // run one instruction, then #DB: TF was set before it
   uint32_t mxcsr;
   uint32_t x87_control_status; // FCW | FSW << 16, TOP kept in `x87_top`
@@ -219,6 +238,12 @@ struct pv_vcpu {
   uint64_t ymm[16][4] __attribute__((aligned(16)));
   uint64_t scratch[8] __attribute__((aligned(16))); // a memory operand's bytes, where a register's address is wanted
   uint64_t tsc_offset;      // of the time-stamp counter from the cycles
+  // Only where the processor stands for itself.
+  uint32_t architectural;   // exceptions, INT n, SYSCALL and SYSENTER are carried out here, not given to the platform
+  uint32_t nonmaskable_blocked; // until the next IRET
+  int64_t held_budget;
+  pv_op *_Nullable held_op; // its handler was `held_handler`
+  pv_handler _Nullable held_handler;
 };
 
 /// Where handlers find what they name by byte offset.
@@ -229,6 +254,7 @@ enum {
   PV_AT_X87 = offsetof(struct pv_vcpu, x87),
   PV_AT_YMM = offsetof(struct pv_vcpu, ymm),
   PV_AT_SCRATCH = offsetof(struct pv_vcpu, scratch),
+  PV_AT_ATTENTION = offsetof(struct pv_vcpu, interrupt_shadow),
 };
 
 enum {

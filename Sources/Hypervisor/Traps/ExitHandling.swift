@@ -15,7 +15,8 @@ extension Domain {
     case .interrupt(let vector): softwareInterrupt(v, vector)
     case .sysenter: sysenter(v)
     case .halt: reflectFault(v, 13, errorCode: 0)
-    case .deadline, .stop: break
+    // The last two are of a processor that stands for itself.
+    case .deadline, .stop, .interruptWindow, .tripleFault: break
     }
   }
 

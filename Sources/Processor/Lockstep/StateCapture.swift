@@ -48,7 +48,7 @@ struct StateField: Sendable {
     add(\.tsc_aux, UInt64.self, "tsc aux")
     add(\.cpl, UInt32.self, "cpl")
     add(\.mode, UInt32.self, "mode")
-    add(\.interrupt_shadow, UInt32.self, "interrupt shadow")
+    add(\.interrupt_shadow, UInt8.self, "interrupt shadow")
     add(\.mxcsr, UInt32.self, "mxcsr")
     add(\.x87_control_status, UInt32.self, "x87 control and status")
     add(\.x87_top, UInt32.self, "x87 top")

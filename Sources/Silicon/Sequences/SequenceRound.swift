@@ -183,7 +183,7 @@ public struct EngineSequences {
     case .exception(let vector, _): "exception \(vector)"
     case .syscall, .sysenter: "system call"
     case .interrupt: "interrupt"
-    case .halt, .stop: "other"
+    case .halt, .stop, .interruptWindow, .tripleFault: "other"
     }
   }
 

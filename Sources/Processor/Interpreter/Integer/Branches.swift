@@ -131,7 +131,7 @@ private func lowerCount(_ i: Instruction, _ op: inout pv_op, _ handler: @escapin
   return op.takeLast(handler)
 }
 
-@inline(__always) private func decremented(_ cpu: CPU, _ op: Operation) -> Bool {
+@inline(__always) func decremented(_ cpu: CPU, _ op: Operation) -> Bool {
   switch op.pointee.size {
   case 2:
     let count = UInt16(truncatingIfNeeded: cpu.rcx) &- 1

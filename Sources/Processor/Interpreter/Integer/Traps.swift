@@ -41,6 +41,8 @@ func registerTraps(_ table: inout LoweringTable) {
 /// A trap: RIP is already the next instruction's, and no operation is at fault.
 private func trap(_ cpu: CPU, _ op: Operation, _ vector: Vector) -> Operation? {
   cpu.pointee.rip = cpu.ripAfter(op)
+  // Where an exception of its own delivery returns to.
+  cpu.pointee.next_rip = cpu.rip(of: op)
   cpu.pointee.vector = vector.rawValue
   cpu.pointee.error_code = 0
   cpu.pointee.has_error_code = 0
@@ -61,6 +63,7 @@ private func trap(_ cpu: CPU, _ op: Operation, _ vector: Vector) -> Operation? {
 }
 
 private func adjustPrivilegeR(_ cpu: CPU, _ op: Operation) -> Operation? {
+  if cpu.isArchitectural && cpu.hasParagraphs { return raise(cpu, op, .ud) }
   let a = cpu.get(op.pointee.dst, UInt16.self)
   let rpl = cpu.get(op.pointee.src, UInt16.self) & 3
   if a & 3 < rpl { cpu.set(op.pointee.dst, a & ~3 | rpl) }
@@ -69,6 +72,7 @@ private func adjustPrivilegeR(_ cpu: CPU, _ op: Operation) -> Operation? {
 }
 
 private func adjustPrivilegeM(_ cpu: CPU, _ op: Operation) -> Operation? {
+  if cpu.isArchitectural && cpu.hasParagraphs { return raise(cpu, op, .ud) }
   let linear = cpu.effectiveAddress(op)
   guard let a = readForWrite(cpu, op, linear, UInt16.self) else { return raise(cpu, op) }
   let rpl = cpu.get(op.pointee.src, UInt16.self) & 3

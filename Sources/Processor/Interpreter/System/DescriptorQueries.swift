@@ -23,7 +23,8 @@ func registerDescriptorQueries(_ table: inout LoweringTable) {
   table.register("sgdt", lowerer: running(storeGlobalTable))
   table.register("sidt", lowerer: running(storeInterruptTable))
   let words: [(String, pv_handler)] = [
-    ("sldt", { store16($0, $1, UInt64($0.pointee.ldt.selector)) }), ("str", { store16($0, $1, UInt64($0.pointee.tr.selector)) }),
+    ("sldt", { $0.hasParagraphs ? raise($0, $1, .ud) : store16($0, $1, UInt64($0.pointee.ldt.selector)) }),
+    ("str", { $0.hasParagraphs ? raise($0, $1, .ud) : store16($0, $1, UInt64($0.pointee.tr.selector)) }),
     ("smsw", { store16($0, $1, $0.pointee.cr0) }),
   ]
   for (name, handler) in words {
@@ -62,6 +63,7 @@ private func loadLimit(_ cpu: CPU, _ op: Operation) -> Operation? {
 }
 
 private func query(_ cpu: CPU, _ op: Operation, systemTypes: UInt16, _ value: (Descriptor) -> UInt64) -> Operation? {
+  if cpu.hasParagraphs { return raise(cpu, op, .ud) }
   guard let selector = selector(cpu, op) else { return raise(cpu, op) }
   do throws(SegmentFault) {
     let d = try VCPU.of(cpu).visible(selector, systemTypes: systemTypes)
@@ -83,6 +85,7 @@ private func verifyRead(_ cpu: CPU, _ op: Operation) -> Operation? { verify(cpu,
 private func verifyWrite(_ cpu: CPU, _ op: Operation) -> Operation? { verify(cpu, op) { $0.isWritable } }
 
 private func verify(_ cpu: CPU, _ op: Operation, _ allows: (Descriptor) -> Bool) -> Operation? {
+  if cpu.hasParagraphs { return raise(cpu, op, .ud) }
   guard let selector = selector(cpu, op) else { return raise(cpu, op) }
   do throws(SegmentFault) {
     let d = try VCPU.of(cpu).visible(selector, systemTypes: 0)

@@ -1,8 +1,8 @@
 import CHost
 import X86
 
-// Far jumps, calls and returns, and IRET (SDM volume 2, and volume 3, 5.8). Call gates and task switches are not there: a system
-// descriptor raises #GP(selector).
+// Far jumps, calls and returns, and IRET (SDM volume 2, and volume 3, 5.8). Gates and tasks are those of a processor that stands for
+// itself (`Gates`, `TaskSwitch`); for any other a system descriptor raises #GP(selector).
 
 func registerFarTransfers(_ table: inout LoweringTable) {
   func transfer(_ name: String, _ immediate: @escaping pv_handler, _ memory: @escaping pv_handler) {
@@ -84,14 +84,14 @@ extension VCPU {
     -> Operation?
   {
     let offset = truncated(target, size)
-    if cpu.pointee.cr0 & 1 == 0 {
+    if cpu.hasParagraphs {
+      if offset > UInt64(cpu.pointee.seg.1.limit) { throw SegmentFault(.gp, 0) }
       if call {
         guard pushReturn(op, size) else { return raise(cpu, op) }
       }
-      cpu.pointee.seg.1.selector = selector
-      cpu.pointee.seg.1.base = UInt64(selector) << 4
-      return leave(cpu, cpu.codeLinear(offset))
+      return leaveToParagraph(selector, offset)
     }
+    if cpu.isArchitectural, let done = try transferThroughSystem(op, selector, call: call) { return done.leaving }
     let d = try codeDescriptor(jumpingTo: selector)
     try check(offset, in: d)
     if call {
@@ -102,15 +102,20 @@ extension VCPU {
     return leave(cpu, cpu.codeLinear(offset))
   }
 
-  private func pushReturn(_ op: Operation, _ size: Int) -> Bool {
+  /// Goes on in a code segment of real or virtual-8086 mode.
+  fileprivate func leaveToParagraph(_ selector: UInt16, _ offset: UInt64) -> Operation? {
+    setParagraph(Int(PV_CS), selector)
+    if cpu.isArchitectural { updateMode() }
+    return leave(cpu, cpu.codeLinear(offset))
+  }
+
+  func pushReturn(_ op: Operation, _ size: Int) -> Bool {
     let step = Int64(size)
     let base = cpu.pointee.mode == 0 ? 0 : cpu.pointee.seg.1.base
     let back = cpu.ripAfter(op) &- base
-    let first = cpu.stackLinear(-2 * step)
     // Both slots are probed before either is written.
-    let second = cpu.stackLinear(-step)
-    guard readForWrite(cpu, op, second, UInt8.self) != nil, writeSized(cpu, op, first, back, size),
-      writeSized(cpu, op, second, UInt64(cpu.pointee.seg.1.selector), size)
+    guard stackHas(cpu, -step, size), readForWrite(cpu, op, cpu.stackLinear(-step), UInt8.self) != nil,
+      writeStack(cpu, op, -2 * step, back, size), writeStack(cpu, op, -step, UInt64(cpu.pointee.seg.1.selector), size)
     else { return false }
     cpu.moveStackPointer(-2 * step)
     return true
@@ -157,6 +162,8 @@ extension VCPU {
     for register in [0, 3, 4, 5] {
       let segment = segment(register)
       let attributes = segment.attributes
+      // A null one is as it should be, and FS and GS may still have a base.
+      if cpu.isArchitectural && segment.selector & 0xFFFC == 0 { continue }
       let conforming = attributes & 0xC == 0xC
       if !conforming && UInt32(attributes >> 5 & 3) < cpu.pointee.cpl { setNullSegment(register, selector: 0) }
     }
@@ -207,21 +214,21 @@ private func returnFar(_ cpu: CPU, _ op: Operation) -> Operation? {
   let size = Int(op.pointee.size)
   let step = Int64(size)
   let release = UInt64(bitPattern: op.pointee.imm)
-  guard let target = readSized(cpu, op, cpu.stackLinear(0), size), let cs = readSized(cpu, op, cpu.stackLinear(step), size) else {
+  guard let target = readStack(cpu, op, 0, size), let cs = readStack(cpu, op, step, size) else {
     return raise(cpu, op)
   }
   let selector = UInt16(truncatingIfNeeded: cs)
-  if cpu.pointee.cr0 & 1 == 0 {
+  if cpu.hasParagraphs {
+    let offset = truncated(target, size)
+    if offset > UInt64(cpu.pointee.seg.1.limit) { return raiseGP(cpu, op) }
     cpu.moveStackPointer(2 * step &+ op.pointee.imm)
-    cpu.pointee.seg.1.selector = selector
-    cpu.pointee.seg.1.base = UInt64(selector) << 4
-    return leave(cpu, cpu.codeLinear(truncated(target, size)))
+    return VCPU.of(cpu).leaveToParagraph(selector, offset)
   }
   var stack: (selector: UInt16, pointer: UInt64)?
   if UInt32(selector & 3) > cpu.pointee.cpl {
     let above = 2 * step &+ op.pointee.imm
-    guard let pointer = readSized(cpu, op, cpu.stackLinear(above), size),
-      let ss = readSized(cpu, op, cpu.stackLinear(above &+ step), size)
+    guard let pointer = readStack(cpu, op, above, size),
+      let ss = readStack(cpu, op, above &+ step, size)
     else { return raise(cpu, op) }
     stack = (UInt16(truncatingIfNeeded: ss), pointer)
   }
@@ -240,24 +247,32 @@ private func returnFar(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func interruptReturn(_ cpu: CPU, _ op: Operation) -> Operation? {
   let size = Int(op.pointee.size)
   let step = Int64(size)
-  // NT asks for a task switch, which IA-32e mode does not have and we do not have elsewhere.
-  if cpu.pointee.cr0 & 1 != 0 && cpu.pointee.rflags & Flag.nt != 0 { return raiseGP(cpu, op) }
-  guard let target = readSized(cpu, op, cpu.stackLinear(0), size), let cs = readSized(cpu, op, cpu.stackLinear(step), size),
-    let flags = readSized(cpu, op, cpu.stackLinear(2 * step), size)
+  if cpu.isVirtual8086 && cpu.pointee.rflags & Flag.iopl != Flag.iopl { return raiseGP(cpu, op) }
+  // NT asks for a task switch, which IA-32e mode does not have.
+  if cpu.isProtected && !cpu.isVirtual8086 && cpu.pointee.rflags & Flag.nt != 0 {
+    return cpu.isArchitectural && !cpu.longMode ? returnToTask(cpu, op) : raiseGP(cpu, op)
+  }
+  guard let target = readStack(cpu, op, 0, size), let cs = readStack(cpu, op, step, size),
+    let flags = readStack(cpu, op, 2 * step, size)
   else { return raise(cpu, op) }
   let selector = UInt16(truncatingIfNeeded: cs)
-  if cpu.pointee.cr0 & 1 == 0 {
-    let mask: UInt64 = Flag.arithmetic | Flag.tf | Flag.if | Flag.df | Flag.iopl | Flag.nt | (size > 2 ? Flag.rf | Flag.ac | Flag.id : 0)
+  if cpu.hasParagraphs {
+    let offset = truncated(target, size)
+    if offset > UInt64(cpu.pointee.seg.1.limit) { return raiseGP(cpu, op) }
+    var mask: UInt64 = Flag.arithmetic | Flag.tf | Flag.if | Flag.df | Flag.nt | (size > 2 ? Flag.rf | Flag.ac | Flag.id : 0)
+    if !cpu.isVirtual8086 { mask |= Flag.iopl }
     cpu.rflags = cpu.rflags & ~mask | flags & mask
     cpu.moveStackPointer(3 * step)
-    cpu.pointee.seg.1.selector = selector
-    cpu.pointee.seg.1.base = UInt64(selector) << 4
-    return leave(cpu, cpu.codeLinear(truncated(target, size)))
+    cpu.pointee.nonmaskable_blocked = 0
+    return VCPU.of(cpu).leaveToParagraph(selector, offset)
+  }
+  if cpu.isArchitectural && !cpu.longMode && size == 4 && flags & Flag.vm != 0 && cpu.pointee.cpl == 0 {
+    return returnToVirtual8086(cpu, op, target, selector, flags)
   }
   var stack: (selector: UInt16, pointer: UInt64)?
   if cpu.pointee.mode == 0 || UInt32(selector & 3) > cpu.pointee.cpl {
-    guard let pointer = readSized(cpu, op, cpu.stackLinear(3 * step), size),
-      let ss = readSized(cpu, op, cpu.stackLinear(4 * step), size)
+    guard let pointer = readStack(cpu, op, 3 * step, size),
+      let ss = readStack(cpu, op, 4 * step, size)
     else { return raise(cpu, op) }
     stack = (UInt16(truncatingIfNeeded: ss), pointer)
   }
@@ -268,6 +283,7 @@ private func interruptReturn(_ cpu: CPU, _ op: Operation) -> Operation? {
   } catch {
     return raise(cpu, op, error)
   }
+  cpu.pointee.nonmaskable_blocked = 0
   if stack == nil { cpu.pointee.gpr.4 = mask == 0xFFFF ? cpu.pointee.gpr.4 & ~mask | pointer & mask : pointer & mask }
   return nil
 }

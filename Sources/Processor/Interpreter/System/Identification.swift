@@ -46,7 +46,8 @@ private func identify(_ cpu: CPU, _ op: Operation) -> Operation? {
   return next(cpu, op)
 }
 
-/// The time-stamp counter counts cycles: one an instruction, this one included.
+/// The time-stamp counter counts cycles: one an instruction, this one included; where the processor stands for itself, software may
+/// have set it.
 private func stamp(_ cpu: CPU) {
   let now = cpu.now &+ cpu.pointee.tsc_offset
   cpu.pointee.gpr.0 = now & 0xFFFF_FFFF
@@ -72,12 +73,13 @@ private func readProcessor(_ cpu: CPU, _ op: Operation) -> Operation? {
 }
 
 private func systemCall(_ cpu: CPU, _ op: Operation) -> Operation? {
-  if cpu.pointee.efer & 1 == 0 { return raise(cpu, op, .ud) }
+  if cpu.pointee.efer & 1 == 0 || !cpu.longMode { return raise(cpu, op, .ud) }
   return leave(cpu, op, exit: UInt32(PV_EXIT_SYSCALL))
 }
 
 private func systemEnter(_ cpu: CPU, _ op: Operation) -> Operation? {
-  leave(cpu, op, exit: UInt32(PV_EXIT_SYSENTER))
+  if cpu.isArchitectural && (!cpu.isProtected || cpu.pointee.sysenter_cs & 0xFFFC == 0) { return raiseGP(cpu, op) }
+  return leave(cpu, op, exit: UInt32(PV_EXIT_SYSENTER))
 }
 
 private func readExtendedControl(_ cpu: CPU, _ op: Operation) -> Operation? {

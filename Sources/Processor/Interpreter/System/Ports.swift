@@ -1,8 +1,9 @@
 import CHost
 import X86
 
-// IN, OUT, INS, OUTS. Where CPL > IOPL they raise #GP(0): a TSS that grants single ports is not looked at. Where IOPL allows, the
-// platform's hooks answer; without hooks there are no ports, and that is a #GP(0) too.
+// IN, OUT, INS, OUTS. Where CPL > IOPL, and in virtual-8086 mode, the TSS may grant single ports if the processor stands for itself;
+// else they raise #GP(0). Where they are allowed, the platform's hooks answer; without hooks there are no ports, and that is a #GP(0)
+// too.
 
 func registerPorts(_ table: inout LoweringTable) {
   table.register("in") { i, op in
@@ -42,7 +43,8 @@ private func portNumber(_ cpu: CPU, _ op: Operation) -> UInt16 {
 }
 
 private func input(_ cpu: CPU, _ op: Operation) -> Operation? {
-  guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portIn else { return raiseGP(cpu, op) }
+  if let refused = refusal(cpu, op, portNumber(cpu, op)) { return refused.leaving }
+  guard let hook = VCPU.of(cpu).system.portIn else { return raiseGP(cpu, op) }
   let value = withHostModes { hook(portNumber(cpu, op), Int(op.pointee.size)) }
   switch op.pointee.size {
   case 1: cpu.set(0, UInt8(truncatingIfNeeded: value))
@@ -53,11 +55,46 @@ private func input(_ cpu: CPU, _ op: Operation) -> Operation? {
 }
 
 private func output(_ cpu: CPU, _ op: Operation) -> Operation? {
-  guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portOut else { return raiseGP(cpu, op) }
+  if let refused = refusal(cpu, op, portNumber(cpu, op)) { return refused.leaving }
+  guard let hook = VCPU.of(cpu).system.portOut else { return raiseGP(cpu, op) }
   let size = Int(op.pointee.size)
   let value = cpu.pointee.gpr.0 & (size == 4 ? 0xFFFF_FFFF : size == 2 ? 0xFFFF : 0xFF)
   withHostModes { hook(portNumber(cpu, op), size, UInt32(truncatingIfNeeded: value)) }
   return leave(cpu, cpu.ripAfter(op))
+}
+
+/// That an instruction is over before it began: what its handler returns.
+private struct Refusal {
+  var leaving: Operation?
+}
+
+/// Whether CPL, IOPL and the TSS refuse a port: then the exception has been raised.
+@inline(__always) private func refusal(_ cpu: CPU, _ op: Operation, _ port: UInt16) -> Refusal? {
+  if cpu.ioAllowed && !cpu.isVirtual8086 { return nil }
+  return refusalByTask(cpu, op, port)
+}
+
+@inline(never) private func refusalByTask(_ cpu: CPU, _ op: Operation, _ port: UInt16) -> Refusal? {
+  guard cpu.isArchitectural else { return Refusal(leaving: raiseGP(cpu, op)) }
+  do throws(SegmentFault) {
+    return try VCPU.of(cpu).taskGrants(port, Int(op.pointee.size)) ? nil : Refusal(leaving: raiseGP(cpu, op))
+  } catch {
+    return Refusal(leaving: raise(cpu, op, error))
+  }
+}
+
+extension VCPU {
+  /// Whether the I/O map of the TSS grants `size` ports (SDM volume 1, 19.5.2).
+  fileprivate func taskGrants(_ port: UInt16, _ size: Int) throws(SegmentFault) -> Bool {
+    let task = cpu.pointee.tr
+    guard task.attributes & 8 != 0, task.limit >= 0x67 else { return false }
+    let map: UInt16 = try readSystem(task.base &+ 0x66)
+    let place = UInt32(map) &+ UInt32(port >> 3)
+    // The map is read a word at a time.
+    guard place < task.limit else { return false }
+    let bits: UInt16 = try readSystem(task.base &+ UInt64(place))
+    return bits >> (port & 7) & (1 << UInt16(size) &- 1) == 0
+  }
 }
 
 private func addressMask(_ op: Operation) -> UInt64 {
@@ -89,12 +126,17 @@ private func afterIteration(_ cpu: CPU, _ op: Operation) -> Operation? {
 }
 
 private func inputString(_ cpu: CPU, _ op: Operation) -> Operation? {
-  guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portIn else { return raiseGP(cpu, op) }
+  if let refused = refusal(cpu, op, UInt16(truncatingIfNeeded: cpu.pointee.gpr.2)) { return refused.leaving }
+  guard let hook = VCPU.of(cpu).system.portIn else { return raiseGP(cpu, op) }
   let mask = addressMask(op)
   if isRepeated(op) && cpu.pointee.gpr.1 & mask == 0 { return leave(cpu, cpu.ripAfter(op)) }
   let size = Int(op.pointee.size)
   let base = cpu.pointee.mode == 0 ? 0 : cpu.pointee.seg.0.base
   let address = segmentedAddress(cpu, op, cpu.pointee.gpr.7 & mask, base)
+  let destination = StateOffset.segmentBase(Int(PV_ES))
+  if cpu.isSegmented, !segmentAllows(cpu, destination, cpu.pointee.gpr.7 & mask, UInt64(size), write: true) {
+    return raiseSegment(cpu, op, destination)
+  }
   // The device is read only if its value has somewhere to go.
   guard readForWrite(cpu, op, address, UInt8.self) != nil,
     readForWrite(cpu, op, address &+ UInt64(size - 1), UInt8.self) != nil
@@ -106,12 +148,16 @@ private func inputString(_ cpu: CPU, _ op: Operation) -> Operation? {
 }
 
 private func outputString(_ cpu: CPU, _ op: Operation) -> Operation? {
-  guard cpu.ioAllowed, let hook = VCPU.of(cpu).system.portOut else { return raiseGP(cpu, op) }
+  if let refused = refusal(cpu, op, UInt16(truncatingIfNeeded: cpu.pointee.gpr.2)) { return refused.leaving }
+  guard let hook = VCPU.of(cpu).system.portOut else { return raiseGP(cpu, op) }
   let mask = addressMask(op)
   if isRepeated(op) && cpu.pointee.gpr.1 & mask == 0 { return leave(cpu, cpu.ripAfter(op)) }
   let size = Int(op.pointee.size)
   let base = cpu.get(op.pointee.segbase, UInt64.self)
   let address = segmentedAddress(cpu, op, cpu.pointee.gpr.6 & mask, base)
+  if cpu.isSegmented, !segmentAllows(cpu, op.pointee.segbase, cpu.pointee.gpr.6 & mask, UInt64(size), write: false) {
+    return raiseSegment(cpu, op, op.pointee.segbase)
+  }
   guard let value = readSized(cpu, op, address, size) else { return raise(cpu, op) }
   withHostModes { hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size, UInt32(truncatingIfNeeded: value)) }
   cpu.pointee.gpr.6 = advance(cpu.pointee.gpr.6, stringStep(cpu, op), mask)

@@ -32,7 +32,14 @@ func registerPrivileged(_ table: inout LoweringTable) {
   table.register("wrmsr", lowerer: ending(writeModelSpecific))
   table.register("swapgs", lowerer: ending(swapGS))
   table.register("xsetbv", lowerer: ending(writeExtendedControl))
-  table.register("sysret", "sysexit", lowerer: ending(raiseGP))
+  for (name, handler) in [("sysret", returnFromCall), ("sysexit", exitFromCall)] as [(String, pv_handler)] {
+    table.register(name) { i, op in
+      op.size = i.w ? 8 : 4
+      op.flags |= UInt16(PV_OP_ENDS_BLOCK)
+      op.handler = handler
+      return true
+    }
+  }
 }
 
 @inline(__always) private func finish(_ cpu: CPU, _ op: Operation) -> Operation? { leave(cpu, cpu.ripAfter(op)) }
@@ -50,7 +57,7 @@ private func clearInterruptFlag(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 private func setInterruptFlag(_ cpu: CPU, _ op: Operation) -> Operation? {
   if !cpu.ioAllowed { return raiseGP(cpu, op) }
-  if cpu.pointee.rflags & Flag.if == 0 { cpu.pointee.interrupt_shadow = 1 }
+  if cpu.pointee.rflags & Flag.if == 0 { cpu.pointee.interrupt_shadow = UInt8(PV_SHADOW_STI) }
   cpu.pointee.rflags |= Flag.if
   return finish(cpu, op)
 }
@@ -100,6 +107,7 @@ private func writeControl(_ cpu: CPU, _ op: Operation) -> Operation? {
   var value = cpu.get(op.pointee.src, UInt64.self)
   if op.pointee.size != 8 { value &= 0xFFFF_FFFF }
   let v = VCPU.of(cpu)
+  if cpu.isArchitectural { return writeOwnControl(cpu, op, v, value) }
   switch op.pointee.extra {
   case 0:
     // PG needs PE, NW needs CD; the upper half is reserved.
@@ -118,6 +126,25 @@ private func writeControl(_ cpu: CPU, _ op: Operation) -> Operation? {
   }
   refreshVectorState(cpu)
   v.system.controlWritten?(Int(op.pointee.extra))
+  return finish(cpu, op)
+}
+
+/// MOV to a control register of a processor that stands for itself.
+private func writeOwnControl(_ cpu: CPU, _ op: Operation, _ v: VCPU, _ value: UInt64) -> Operation? {
+  let done: Bool
+  switch op.pointee.extra {
+  case 0: done = v.setControlZero(value)
+  case 2:
+    cpu.pointee.cr2 = value
+    done = true
+  case 3: done = v.setControlThree(value)
+  case 4: done = v.setControlFour(value)
+  default:
+    done = value <= 15
+    if done { cpu.pointee.cr8 = value }
+  }
+  if !done { return raiseGP(cpu, op) }
+  if let written = v.system.controlWritten { withHostModes { written(Int(op.pointee.extra)) } }
   return finish(cpu, op)
 }
 
@@ -164,6 +191,10 @@ private func loadStatusWord(_ cpu: CPU, _ op: Operation) -> Operation? {
   if cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
   guard let value = source16(cpu, op) else { return raise(cpu, op) }
   // PE can be set and not cleared.
+  if cpu.isArchitectural {
+    _ = VCPU.of(cpu).setControlZero(cpu.pointee.cr0 & ~0xE | UInt64(value & 0xF))
+    return finish(cpu, op)
+  }
   cpu.pointee.cr0 = cpu.pointee.cr0 & ~0xE | UInt64(value & 0xF)
   refreshVectorState(cpu)
   VCPU.of(cpu).system.controlWritten?(0)
@@ -176,9 +207,10 @@ private func loadTable(_ cpu: CPU, _ op: Operation) -> Operation? {
   if cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
   let address = cpu.effectiveAddress(op)
   let wide = op.pointee.flags & UInt16(PV_OP_CODE64) != 0
-  guard let limit = read(cpu, op, address, UInt16.self), let base = readSized(cpu, op, address &+ 2, wide ? 8 : 4) else {
+  guard let limit = read(cpu, op, address, UInt16.self), var base = readSized(cpu, op, address &+ 2, wide ? 8 : 4) else {
     return raise(cpu, op)
   }
+  if !wide && op.pointee.size == 2 { base &= 0xFF_FFFF }
   if !isCanonical(base) { return raiseGP(cpu, op) }
   let table = pv_segment(base: base, limit: UInt32(limit), selector: 0, attributes: 0)
   if op.pointee.extra == 0 { cpu.pointee.gdt = table } else { cpu.pointee.idt = table }
@@ -189,6 +221,7 @@ private func loadLocalTable(_ cpu: CPU, _ op: Operation) -> Operation? { loadSys
 private func loadTaskRegister(_ cpu: CPU, _ op: Operation) -> Operation? { loadSystemSegment(cpu, op, task: true) }
 
 private func loadSystemSegment(_ cpu: CPU, _ op: Operation, task: Bool) -> Operation? {
+  if cpu.hasParagraphs { return raise(cpu, op, .ud) }
   if cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
   guard let selector = source16(cpu, op) else { return raise(cpu, op) }
   do throws(SegmentFault) {
@@ -207,7 +240,9 @@ extension VCPU {
       cpu.pointee.ldt = pv_segment(base: 0, limit: 0, selector: selector, attributes: 0)
       return
     }
-    guard selector & 4 == 0, let d = try descriptor(selector), d.isSystem, d.type == (task ? 9 : 2) else {
+    guard selector & 4 == 0, let d = try descriptor(selector), d.isSystem,
+      d.type == (task ? 9 : 2) || (task && d.type == 1 && !cpu.longMode)
+    else {
       throw SegmentFault(.gp, selector: selector)
     }
     if !d.isPresent { throw SegmentFault(.np, selector: selector) }
@@ -251,7 +286,10 @@ private func invalidateAll(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 private func readModelSpecific(_ cpu: CPU, _ op: Operation) -> Operation? {
   let number = UInt32(truncatingIfNeeded: cpu.pointee.gpr.1)
-  guard cpu.pointee.cpl == 0, let value = VCPU.of(cpu).system.readMSR?(number) else { return raiseGP(cpu, op) }
+  let v = VCPU.of(cpu)
+  guard cpu.pointee.cpl == 0 else { return raiseGP(cpu, op) }
+  let own = cpu.isArchitectural ? v.ownRegister(number) : nil
+  guard let value = own ?? withHostModes({ v.system.readMSR?(number) }) else { return raiseGP(cpu, op) }
   cpu.pointee.gpr.0 = value & 0xFFFF_FFFF
   cpu.pointee.gpr.2 = value >> 32
   return finish(cpu, op)
@@ -260,7 +298,10 @@ private func readModelSpecific(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func writeModelSpecific(_ cpu: CPU, _ op: Operation) -> Operation? {
   let number = UInt32(truncatingIfNeeded: cpu.pointee.gpr.1)
   let value = cpu.pointee.gpr.2 << 32 | cpu.pointee.gpr.0 & 0xFFFF_FFFF
-  guard cpu.pointee.cpl == 0, let write = VCPU.of(cpu).system.writeMSR, write(number, value) else { return raiseGP(cpu, op) }
+  let v = VCPU.of(cpu)
+  guard cpu.pointee.cpl == 0 else { return raiseGP(cpu, op) }
+  if cpu.isArchitectural, let done = v.setOwnRegister(number, value) { return done ? finish(cpu, op) : raiseGP(cpu, op) }
+  guard let write = v.system.writeMSR, withHostModes({ write(number, value) }) else { return raiseGP(cpu, op) }
   return finish(cpu, op)
 }
 
@@ -271,6 +312,18 @@ private func swapGS(_ cpu: CPU, _ op: Operation) -> Operation? {
   cpu.pointee.seg.5.base = cpu.pointee.kernel_gs_base
   cpu.pointee.kernel_gs_base = base
   return finish(cpu, op)
+}
+
+private func returnFromCall(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard cpu.isArchitectural else { return raiseGP(cpu, op) }
+  if cpu.pointee.efer & 1 == 0 || cpu.pointee.mode != 0 { return raise(cpu, op, .ud) }
+  guard VCPU.of(cpu).systemReturn(wide: op.pointee.size == 8) else { return raiseGP(cpu, op) }
+  return leave(cpu, cpu.pointee.rip)
+}
+
+private func exitFromCall(_ cpu: CPU, _ op: Operation) -> Operation? {
+  guard cpu.isArchitectural, VCPU.of(cpu).systemExit(wide: op.pointee.size == 8) else { return raiseGP(cpu, op) }
+  return leave(cpu, cpu.pointee.rip)
 }
 
 private func writeExtendedControl(_ cpu: CPU, _ op: Operation) -> Operation? {

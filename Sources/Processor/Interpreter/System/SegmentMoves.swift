@@ -73,13 +73,22 @@ private func endBlockAfterStackSegment(_ op: inout pv_op) {
 
 private func afterLoad(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard op.pointee.extra == UInt8(PV_SS) else { return next(cpu, op) }
-  if cpu.pointee.cpl == 0 { cpu.pointee.interrupt_shadow = 1 }
+  if cpu.pointee.cpl == 0 || cpu.isArchitectural { cpu.pointee.interrupt_shadow = UInt8(PV_SHADOW_STACK) }
+  return leave(cpu, cpu.ripAfter(op))
+}
+
+/// Another decoding may be right for what follows.
+private func afterModeChange(_ cpu: CPU, _ op: Operation) -> Operation? {
+  if op.pointee.extra == UInt8(PV_SS) { return afterLoad(cpu, op) }
+  let block = cpu.pointee.block.unsafelyUnwrapped
+  cpu.pointee.budget &+= Int64(block.pointee.count) &- Int64(op.pointee.ordinal) &- 1
   return leave(cpu, cpu.ripAfter(op))
 }
 
 private func finishLoad(_ cpu: CPU, _ op: Operation, _ selector: UInt16) -> Operation? {
+  let mode = cpu.pointee.mode
   if let fault = VCPU.of(cpu).loadSegment(Int(op.pointee.extra), selector: selector) { return raise(cpu, op, fault) }
-  return afterLoad(cpu, op)
+  return mode == cpu.pointee.mode ? afterLoad(cpu, op) : afterModeChange(cpu, op)
 }
 
 private func loadSegmentFromRegister(_ cpu: CPU, _ op: Operation) -> Operation? {
@@ -113,13 +122,14 @@ private func loadFarPointer(_ cpu: CPU, _ op: Operation) -> Operation? {
     return raise(cpu, op)
   }
   let register = Int(op.pointee.extra)
+  let mode = cpu.pointee.mode
   if let fault = VCPU.of(cpu).loadSegment(register, selector: selector) { return raise(cpu, op, fault) }
   if size == 2 {
     cpu.set(op.pointee.dst, UInt16(truncatingIfNeeded: offset))
   } else {
     cpu.set(op.pointee.dst, offset)
   }
-  return afterLoad(cpu, op)
+  return mode == cpu.pointee.mode ? afterLoad(cpu, op) : afterModeChange(cpu, op)
 }
 
 // MARK: - Stack
@@ -164,23 +174,48 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
   }
 }
 
+/// Reads `size` bytes `offset` above the stack pointer; nil after recording a fault.
+func readStack(_ cpu: CPU, _ op: Operation, _ offset: Int64, _ size: Int) -> UInt64? {
+  guard stackHas(cpu, offset, size) else { return nil }
+  return readSized(cpu, op, cpu.stackLinear(offset), size)
+}
+
+/// Writes there; false after recording a fault.
+func writeStack(_ cpu: CPU, _ op: Operation, _ offset: Int64, _ value: UInt64, _ size: Int) -> Bool {
+  guard stackHas(cpu, offset, size) else { return false }
+  return writeSized(cpu, op, cpu.stackLinear(offset), value, size)
+}
+
+/// Whether the stack segment has `size` bytes `offset` above the stack pointer; else #SS(0) is recorded.
+func stackHas(_ cpu: CPU, _ offset: Int64, _ size: Int) -> Bool {
+  guard cpu.isSegmented else { return true }
+  let pointer = (cpu.pointee.gpr.4 &+ UInt64(bitPattern: offset)) & cpu.stackMask
+  if VCPU.with(cpu, { $0.stackAllows(cpu.pointee.seg.2, pointer, UInt64(size)) }) { return true }
+  cpu.pointee.vector = Vector.ss.rawValue
+  cpu.pointee.error_code = 0
+  cpu.pointee.has_error_code = 1
+  return false
+}
+
 private func pushSegment(_ cpu: CPU, _ op: Operation) -> Operation? {
   let size = Int64(op.pointee.size)
   let selector = cpu.get(op.pointee.src, UInt16.self)
   // With a 32-bit operand size only the selector's two bytes are written, as recent processors do.
   let width = size == 4 ? 2 : Int(size)
-  guard writeSized(cpu, op, cpu.stackLinear(-size), UInt64(selector), width) else { return raise(cpu, op) }
+  guard writeStack(cpu, op, -size, UInt64(selector), width) else { return raise(cpu, op) }
   cpu.moveStackPointer(-size)
   return next(cpu, op)
 }
 
 private func popSegment(_ cpu: CPU, _ op: Operation) -> Operation? {
-  guard let selector = read(cpu, op, cpu.stackLinear(0), UInt16.self) else { return raise(cpu, op) }
+  guard let value = readStack(cpu, op, 0, 2) else { return raise(cpu, op) }
+  let selector = UInt16(truncatingIfNeeded: value)
   let register = Int(op.pointee.extra)
   let mask = cpu.stackMask
+  let mode = cpu.pointee.mode
   if let fault = VCPU.of(cpu).loadSegment(register, selector: selector) { return raise(cpu, op, fault) }
   // The pointer moves under the size it was read with, also where SS itself was loaded.
   let pointer = cpu.pointee.gpr.4 &+ UInt64(op.pointee.size)
   cpu.pointee.gpr.4 = mask == 0xFFFF ? cpu.pointee.gpr.4 & ~mask | pointer & mask : pointer & mask
-  return afterLoad(cpu, op)
+  return mode == cpu.pointee.mode ? afterLoad(cpu, op) : afterModeChange(cpu, op)
 }

@@ -6,6 +6,8 @@ public struct SegmentFault: Error, Equatable, Sendable {
   public var errorCode: UInt32
   /// CR2, for a page fault on the descriptor table.
   public var linear: UInt64?
+  /// A task switch had happened already.
+  var isOfNewTask = false
   public init(_ vector: Vector, _ errorCode: UInt32, linear: UInt64? = nil) {
     self.vector = vector
     self.errorCode = errorCode
@@ -59,14 +61,16 @@ extension VCPU {
       if cpu.pointee.mode == 0 { segment.base = 0 }
     }
     put(register, segment)
+    if cpu.isArchitectural { updateMode() }
   }
 
   /// Loads a null selector: base and limit become 0, as on Intel's processors.
   public func setNullSegment(_ register: Int, selector: UInt16) {
     put(register, pv_segment(base: 0, limit: 0, selector: selector, attributes: 0))
+    if cpu.isArchitectural { updateMode() }
   }
 
-  private func put(_ register: Int, _ segment: pv_segment) {
+  func put(_ register: Int, _ segment: pv_segment) {
     switch register {
     case 0: cpu.pointee.seg.0 = segment
     case 1: cpu.pointee.seg.1 = segment
@@ -91,11 +95,9 @@ extension VCPU {
 
   func load(_ register: Int, _ selector: UInt16) throws(SegmentFault) {
     if register == Int(PV_CS) || register > 5 || register < 0 { throw SegmentFault(.ud, 0) }
-    if cpu.pointee.cr0 & 1 == 0 {
-      var segment = segment(register)
-      segment.selector = selector
-      segment.base = UInt64(selector) << 4
-      put(register, segment)
+    if cpu.hasParagraphs {
+      setParagraph(register, selector)
+      updateMode()
       return
     }
     if register == Int(PV_SS) {
@@ -160,6 +162,7 @@ extension VCPU {
   // Descriptor tables are read as supervisor whatever the CPL (SDM volume 3, 4.6.1, implicit supervisor-mode accesses).
 
   func readSystem<T: FixedWidthInteger & UnsignedInteger>(_ linear: UInt64) throws(SegmentFault) -> T {
+    if cpu.isArchitectural { return try asSupervisor { () throws(SegmentFault) -> T in try systemRead(linear) } }
     var value: T = 0
     var n = 0
     while n < MemoryLayout<T>.size {
@@ -172,6 +175,7 @@ extension VCPU {
   }
 
   func writeSystem(_ linear: UInt64, _ value: UInt8) throws(SegmentFault) {
+    if cpu.isArchitectural { return try asSupervisor { () throws(SegmentFault) -> Void in try systemWrite(linear, value) } }
     memory.store(value, at: try systemAddress(linear, .write))
   }
 

@@ -1,0 +1,70 @@
+import CHost
+
+// CR0, CR4 and CR3 of a processor that stands for itself (SDM volume 3, 2.5 and 10.8.5): what may be set, and what a change of it does.
+
+private enum CR0 {
+  static let pe: UInt64 = 1
+  static let ts: UInt64 = 8
+  static let et: UInt64 = 0x10
+  static let wp: UInt64 = 1 << 16
+  static let nw: UInt64 = 1 << 29
+  static let cd: UInt64 = 1 << 30
+  static let pg: UInt64 = 1 << 31
+  /// Other bits below 32 are ignored.
+  static let known: UInt64 = 0xE005_003F
+}
+
+private enum CR4 {
+  static let pae: UInt64 = 0x20
+  /// A change of these changes what a walk finds: PSE, PAE, PGE, SMEP, SMAP.
+  static let paging: UInt64 = 0x30_00B0
+}
+
+extension VCPU {
+  /// The bits of CR4 that may be set: TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT, UMIP, FSGSBASE, OSXSAVE and SMEP. There is no
+  /// VME, PVI, PCID, LA57, SMAP or protection key.
+  static let controlFour: UInt64 = 0x15_0FFC
+
+  /// MOV to CR0 and LMSW; false for #GP(0).
+  func setControlZero(_ value: UInt64) -> Bool {
+    let old = cpu.pointee.cr0
+    if value >> 32 != 0 || (value & CR0.pg != 0 && value & CR0.pe == 0) || (value & CR0.nw != 0 && value & CR0.cd == 0) { return false }
+    let new = value & CR0.known | CR0.et
+    let changed = old ^ new
+    if changed & CR0.pg != 0 {
+      if new & CR0.pg != 0 {
+        if cpu.pointee.efer & 0x100 != 0 {
+          if cpu.pointee.cr4 & CR4.pae == 0 || cpu.pointee.seg.1.attributes & 0x200 != 0 { return false }
+          cpu.pointee.efer |= 0x400
+        }
+      } else {
+        // 64-bit code cannot be left this way.
+        if cpu.pointee.mode == 0 { return false }
+        cpu.pointee.efer &= ~0x400
+      }
+    }
+    cpu.pointee.cr0 = new
+    if changed & (CR0.pg | CR0.wp | CR0.pe) != 0 { flushTranslations() }
+    if changed & (CR0.pg | CR0.pe) != 0 { updateMode() }
+    refreshVectorState(cpu)
+    return true
+  }
+
+  /// MOV to CR4; false for #GP(0).
+  func setControlFour(_ value: UInt64) -> Bool {
+    if value & ~Self.controlFour != 0 { return false }
+    if value & CR4.pae == 0 && cpu.isLongModeActive { return false }
+    let changed = cpu.pointee.cr4 ^ value
+    cpu.pointee.cr4 = value
+    if changed & CR4.paging != 0 { flushTranslations() }
+    refreshVectorState(cpu)
+    return true
+  }
+
+  /// MOV to CR3; false for #GP(0). Bit 63 would say that nothing need be forgotten.
+  func setControlThree(_ value: UInt64) -> Bool {
+    if cpu.isLongModeActive && value >> 52 & 0x7FF != 0 { return false }
+    setPageTableBase(value & ~(1 << 63))
+    return true
+  }
+}
