@@ -143,24 +143,7 @@ extension PVMachine {
     devices.cards.append(hub.addCard(configuration, link: outer))
   }
 
-  /// Guest wall-clock time in nanoseconds since 1970.
-  private var wallClock: UInt64 { options.startTime &+ scale(vcpu.now, 1_000_000_000, options.cyclesPerSecond) }
-
   func backEndEvent(_ port: UInt32) { devices?.guest.eventSent(port: port) }
-  func backEndCompletion(_ token: UInt64) { devices.hub.complete(token) }
-  func feedConsole(_ bytes: [UInt8]) { devices.hub.console?.feed(bytes) }
-
-  func receivePacket(vif: Int, frame: [UInt8]) {
-    guard devices.links.indices.contains(vif) else { return }
-    devices.links[vif].receive?(frame)
-  }
-
-  /// Asks the guest to power off; false if there is nobody to ask.
-  func askForPowerOff() -> Bool {
-    devices.hub.toolstack.requestShutdown(.poweroff)
-    return true
-  }
-
   func shutDownLinks() {
     devices.hub.drainConsole()
     devices.console.stop()

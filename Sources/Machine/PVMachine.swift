@@ -3,50 +3,14 @@ import GuestMemory
 import Hypervisor
 import Processor
 
-/// A paravirtualized guest and everything around it: the run loop, the virtual clock, the event queue, the back ends.
-///
-/// One thread runs it. Other threads reach it through `mailbox` only.
-public final class PVMachine {
-  public let options: RunOptions
-  public let mailbox = Mailbox()
-  public let memory: MachineMemory
+/// A paravirtualized guest: its domain, the event queue, the back ends.
+public final class PVMachine: GuestMachine {
   public internal(set) var domain: Domain!
-  public internal(set) var vcpu: VCPU!
   var queue = EventQueue()
-  var keeper: ClockKeeper
   /// Queued event of each vCPU timer, by vCPU and kind.
   var timers: [[UInt64?]] = []
-  var idleCycles: UInt64 = 0
-  var statistics = Statistics()
   var devices: MachineDevices!
   var trace: HypercallTrace?
-  let publishedClock = PublishedClock()
-  let startedAt = monotonicNanoseconds()
-  let processorTimeAtStart = processorNanoseconds()
-  var endedBy: Outcome.Ending?
-  /// The engine in use.
-  public internal(set) var engine = EngineChoice.interpreter
-  /// Why `auto` did not take the translator, for the line at start.
-  var engineReason: String {
-    options.engine == .auto && engine == .interpreter ? " (no executable memory, or no x86-64 host)" : ""
-  }
-  /// Set in lockstep: whoever runs the machine decides how long a waiting guest sleeps, and what comes in.
-  var isStepped = false
-  /// Stretches of guest code run so far.
-  var runs: UInt64 = 0
-  /// For tests of lockstep alone: an engine that is wrong after so many instructions.
-  var injectedFault: InjectedFault?
-  var signals = 0
-  var signalNumber: Int32 = 0
-  /// The cycle at which the mailbox is looked at next.
-  var nextSlice: Cycles = 0
-  /// Set while something outside can wake the guest: a terminal, a network.
-  public var liveOutside = false
-  public var consoleOutput: ([UInt8]) -> Void = { _ in }
-  public var logger: (String) -> Void = { _ in }
-
-  /// At every multiple of this many cycles the mailbox is looked at: outside input enters at fixed cycles.
-  var sliceCycles: UInt64 { max(options.cyclesPerSecond / 1000, 1) }
 
   enum EventTarget {
     static let timer: EventQueue.Target = 0x100
@@ -54,19 +18,69 @@ public final class PVMachine {
   }
 
   public init(options: RunOptions) throws {
-    self.options = options
-    keeper = ClockKeeper(cyclesPerSecond: options.cyclesPerSecond, now: monotonicNanoseconds())
     let pages = options.memory * 256
-    memory = try MachineMemory(frameCount: FrameTable.machineFramesNeeded(guestPages: pages, order: options.frames))
+    try super.init(options: options, frameCount: FrameTable.machineFramesNeeded(guestPages: pages, order: options.frames))
   }
-}
 
-/// A mistake of an engine's, made on purpose: after the first `instruction` instructions, `corrupt` is done to the registers, but only
-/// in a run that is to go on for at least `shortestRun` cycles.
-struct InjectedFault {
-  var instruction: UInt64
-  var shortestRun: UInt64 = 0
-  var corrupt: (CPU) -> Void
+  private var v: PVCPU { domain.vcpus[0] }
+
+  override var nextDue: Cycles? { queue.nextDue }
+  override var queuedEvents: Int { queue.count }
+  override var hasEnded: Bool { domain.ended != nil }
+  override var isWaiting: Bool { v.blocked }
+  override func deliverPending() { domain.deliverPendingUpcall(v) }
+  override func handle(_ exit: Exit) { domain.handle(exit, v) }
+
+  override func dispatchDue() {
+    while let event = queue.pop(dueAt: vcpu.now) { dispatch(event) }
+  }
+
+  private func dispatch(_ event: EventQueue.Event) {
+    switch event.target {
+    case EventTarget.timer:
+      let vcpu = Int(event.payload >> 8)
+      guard timers.indices.contains(vcpu), let kind = TimerKind(rawValue: Int(event.payload & 0xFF)) else { return }
+      timers[vcpu][kind.rawValue] = nil
+      domain.timerFired(vcpu: vcpu, kind: kind)
+    case EventTarget.backEnd: backEndCompletion(event.payload)
+    default: break
+    }
+  }
+
+  override func beginInputs() { for card in devices.cards { card.beginArrivals() } }
+  override func endInputs() { for card in devices.cards { card.endArrivals() } }
+  override func backEndCompletion(_ token: UInt64) { devices.hub.complete(token) }
+  override func feedConsole(_ bytes: [UInt8]) { devices.hub.console?.feed(bytes) }
+
+  override func receivePacket(vif: Int, frame: [UInt8]) {
+    guard devices.links.indices.contains(vif) else { return }
+    devices.links[vif].receive?(frame)
+  }
+
+  override func askForPowerOff() -> Bool {
+    devices.hub.toolstack.requestShutdown(.poweroff)
+    return true
+  }
+
+  override func close() {
+    shutDownLinks()
+    closeDisks()
+    trace?.finish()
+  }
+
+  override func collectPlatformStatistics() { collectDomainStatistics() }
+  override func digestPlatform(_ digest: inout StateDigest) { digestDomain(&digest) }
+
+  override func platformOutcome() -> Outcome {
+    guard case .shutdown(let reason) = domain.ended else {
+      return Outcome(ending: .crash, status: 3, report: domain.crashReport(v) + "\n")
+    }
+    switch reason {
+    case 0, 2: return Outcome(ending: .poweroff, status: 0)
+    case 1: return Outcome(ending: .reboot, status: 4)
+    default: return Outcome(ending: .crash, status: 3, report: domain.crashReport(v) + "\n")
+    }
+  }
 }
 
 extension PVMachine: DomainServices {
@@ -88,5 +102,5 @@ extension PVMachine: DomainServices {
 
   public func log(_ message: @autoclosure () -> String) { logger(message()) }
 
-  public func eventSent(port: UInt32) { backEndEvent(port) }
+  public func eventSent(port: UInt32) { devices?.guest.eventSent(port: port) }
 }

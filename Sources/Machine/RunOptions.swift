@@ -4,6 +4,7 @@ import Hypervisor
 /// Everything `paravane run` decides before a machine is put together. Command-line options have been merged with the
 /// configuration file, and defaults applied.
 public struct RunOptions: Sendable {
+  public var type = GuestType.pv
   public var name = "guest"
   public var uuid: [UInt8] = Array(repeating: 0, count: 16)
   public var kernel = ""
@@ -36,6 +37,14 @@ public struct RunOptions: Sendable {
   public var quiet = false
   public var verbose = 0
   public init() {}
+}
+
+/// The platform that a guest sees (`--type`).
+public enum GuestType: String, Sendable, Codable {
+  /// Xen's paravirtual one.
+  case pv
+  /// A legacy PC, whole.
+  case hvm
 }
 
 /// What executes the guest's code.

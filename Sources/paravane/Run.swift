@@ -71,7 +71,7 @@ struct Run: ParsableCommand {
         let both = try Lockstep(options: options, say: say)
         (mailbox, body) = (both.mailbox, both.run)
       } else {
-        let machine = try PVMachine.make(options: options, say: say)
+        let machine = try makeMachine(options: options, say: say)
         (mailbox, body) = (machine.mailbox, machine.run)
       }
     } catch let error as MachineError {

@@ -82,8 +82,8 @@ public final class Lockstep {
       }
       if pause == .ended { break }
     }
-    let left = pair.interpreter.finish(pair.interpreter.domain.vcpus[0])
-    let right = pair.translator.finish(pair.translator.domain.vcpus[0])
+    let left = pair.interpreter.finish()
+    let right = pair.translator.finish()
     let written = (pair.consoles.0.take(), pair.consoles.1.take())
     guard left.status == right.status, left.report == right.report, written.0 == written.1 else { return search(from: verified) }
     if !written.0.isEmpty { console.write(written.0) }

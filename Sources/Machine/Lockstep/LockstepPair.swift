@@ -27,8 +27,8 @@ struct LockstepOutside {
 /// Two machines from the same options, one on the interpreter, one on the translator, that are given the same input at the same
 /// cycles.
 final class LockstepPair {
-  let interpreter: PVMachine
-  let translator: PVMachine
+  let interpreter: GuestMachine
+  let translator: GuestMachine
   let consoles: (LockstepConsole, LockstepConsole)
   private let outside: LockstepOutside
   private let journal: LockstepJournal
@@ -45,12 +45,12 @@ final class LockstepPair {
     var mine = options
     mine.timeout = nil
     consoles = (LockstepConsole(isInteractive: isInteractive), LockstepConsole(isInteractive: isInteractive))
-    translator = try PVMachine.make(options: mine, console: consoles.1, say: say)
+    translator = try makeMachine(options: mine, console: consoles.1, say: say)
     mine.engine = .interpreter
     mine.statisticsPath = nil
     mine.hypercallTracePath = nil
     mine.verbose = 0
-    interpreter = try PVMachine.make(options: mine, console: consoles.0, say: { _ in })
+    interpreter = try makeMachine(options: mine, console: consoles.0, say: { _ in })
     self.journal = journal
     isReplay = outside == nil
     self.outside = outside ?? LockstepOutside(take: { [] }, wait: { now, due in (due ?? now, []) })
@@ -82,7 +82,7 @@ final class LockstepPair {
   }
 
   /// Runs a slice to its end, as the machines would run it alone. False if they do not stand still for the same reason.
-  func runSlice() -> (pause: PVMachine.Pause, agree: Bool) {
+  func runSlice() -> (pause: GuestMachine.Pause, agree: Bool) {
     let limit = beginSlice()
     while true {
       let left = interpreter.advance(to: limit)
@@ -114,8 +114,8 @@ final class LockstepPair {
 
   /// Whether both processors are in the same state, and so is what is queued.
   var agree: Bool {
-    interpreter.vcpu.agrees(with: translator.vcpu) && interpreter.queue.nextDue == translator.queue.nextDue
-      && interpreter.queue.count == translator.queue.count && interpreter.idleCycles == translator.idleCycles
+    interpreter.vcpu.agrees(with: translator.vcpu) && interpreter.nextDue == translator.nextDue
+      && interpreter.queuedEvents == translator.queuedEvents && interpreter.idleCycles == translator.idleCycles
   }
 
   /// Machine frames whose bytes are not the same, at most so many.

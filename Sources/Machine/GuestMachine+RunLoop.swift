@@ -1,16 +1,14 @@
-import CHost
 import Devices
-import Hypervisor
 import Processor
 
 // The run loop: due events, outside input, one stretch of guest code, what became of it; and the passing of idle time.
 
-extension PVMachine {
+extension GuestMachine {
   /// Runs the guest to its end.
   public func run() -> Outcome {
     begin()
     while advance(to: .max) != .ended {}
-    return finish(domain.vcpus[0])
+    return finish()
   }
 
   /// Ties the clocks together before the guest's first instruction.
@@ -38,35 +36,32 @@ extension PVMachine {
 
   /// Does everything that is due before guest code runs; nil when that is next.
   @inline(__always) func prepare(_ limit: Cycles) -> Pause? {
-    let v = domain.vcpus[0]
-    while domain.ended == nil && endedBy == nil {
-      if v.vcpu.now >= limit { return .limit }
-      if v.vcpu.now >= nextSlice { beginSlice(v) }
-      while let event = queue.pop(dueAt: v.vcpu.now) { dispatch(event) }
-      if domain.ended != nil || endedBy != nil { break }
-      if v.blocked {
-        if isStepped && (liveOutside || queue.nextDue == nil) { return .waiting(due: queue.nextDue) }
-        idle(v)
+    while !hasEnded && endedBy == nil {
+      if vcpu.now >= limit { return .limit }
+      if vcpu.now >= nextSlice { beginSlice() }
+      dispatchDue()
+      if hasEnded || endedBy != nil { break }
+      if isWaiting {
+        if isStepped && (liveOutside || nextDue == nil) { return .waiting(due: nextDue) }
+        idle()
         continue
       }
-      domain.deliverPendingUpcall(v)
-      return domain.ended == nil ? nil : .ended
+      deliverPending()
+      return hasEnded ? .ended : nil
     }
     return .ended
   }
 
   /// Runs guest code until something happens or the limit's cycle comes, and does what the guest asks for.
   @inline(__always) func execute(_ limit: Cycles) {
-    let v = domain.vcpus[0]
-    let exit = runGuest(v.vcpu, min(queue.nextDue ?? .max, nextSlice, limit))
+    let exit = runGuest(vcpu, min(nextDue ?? .max, nextSlice, limit))
     runs &+= 1
-    if exit != .deadline { domain.handle(exit, v) }
+    if exit != .deadline { handle(exit) }
   }
 
   /// Lets a guest that waits sleep until a cycle, or until what the mailbox holds wakes it.
   func sleep(until cycle: Cycles) {
-    let v = domain.vcpus[0]
-    if cycle > v.vcpu.now { pass(v, cycle - v.vcpu.now) }
+    if cycle > vcpu.now { pass(cycle - vcpu.now) }
     takeInputs()
   }
 
@@ -88,22 +83,25 @@ extension PVMachine {
   }
 
   /// At fixed cycles: guest time is pinned to real time (`--clock host`) and the mailbox is emptied.
-  private func beginSlice(_ v: PVCPU) {
+  private func beginSlice() {
     if options.clock == .host {
       let real = keeper.cycle(at: monotonicNanoseconds())
-      if real > v.vcpu.now { v.vcpu.advance(cycles: real - v.vcpu.now) }
+      if real > vcpu.now { vcpu.advance(cycles: real - vcpu.now) }
     }
-    publishedClock.nanoseconds = Int64(truncatingIfNeeded: scale(v.vcpu.now, 1_000_000_000, options.cyclesPerSecond))
+    publishedClock.nanoseconds = Int64(truncatingIfNeeded: scale(vcpu.now, 1_000_000_000, options.cyclesPerSecond))
     takeInputs()
-    nextSlice = (v.vcpu.now / sliceCycles + 1) * sliceCycles
+    nextSlice = (vcpu.now / sliceCycles + 1) * sliceCycles
   }
+
+  /// Guest wall-clock time in nanoseconds since 1970.
+  var wallClock: UInt64 { options.startTime &+ scale(vcpu.now, 1_000_000_000, options.cyclesPerSecond) }
 
   func takeInputs() {
     let inputs = mailbox.takeAll()
     guard !inputs.isEmpty else { return }
-    for card in devices.cards { card.beginArrivals() }
+    beginInputs()
     for input in inputs { take(input) }
-    for card in devices.cards { card.endArrivals() }
+    endInputs()
   }
 
   private func take(_ input: OutsideInput) {
@@ -120,72 +118,48 @@ extension PVMachine {
     }
   }
 
-  private func dispatch(_ event: EventQueue.Event) {
-    switch event.target {
-    case EventTarget.timer:
-      let vcpu = Int(event.payload >> 8)
-      guard timers.indices.contains(vcpu), let kind = TimerKind(rawValue: Int(event.payload & 0xFF)) else { return }
-      timers[vcpu][kind.rawValue] = nil
-      domain.timerFired(vcpu: vcpu, kind: kind)
-    case EventTarget.backEnd: backEndCompletion(event.payload)
-    default: break
-    }
-  }
-
   /// The guest waits. Without anything outside that could wake it, the clock jumps to the next event; else time passes at
   /// real speed until then, or until something comes in.
-  private func idle(_ v: PVCPU) {
-    let now = v.vcpu.now
-    let due = queue.nextDue
+  private func idle() {
+    let now = vcpu.now
+    let due = nextDue
     if !paced, let due {
-      if due > now { pass(v, due - now) }
+      if due > now { pass(due - now) }
       takeInputs()
       return
     }
     takeInputs()
-    guard v.blocked, domain.ended == nil, endedBy == nil else { return }
+    guard isWaiting, !hasEnded, endedBy == nil else { return }
     if due == nil && !paced { logger("the guest waits for something that only the outside can bring") }
     if options.clock == .virtual { keeper.tie(cycle: now, to: monotonicNanoseconds()) }
     mailbox.wait(until: due.map { keeper.realTime(of: $0) })
     let real = keeper.cycle(at: monotonicNanoseconds())
     let target = min(real, due ?? .max)
-    if target > now { pass(v, target - now) }
+    if target > now { pass(target - now) }
     takeInputs()
   }
 
-  private func pass(_ v: PVCPU, _ cycles: Cycles) {
-    v.vcpu.advance(cycles: cycles)
+  private func pass(_ cycles: Cycles) {
+    vcpu.advance(cycles: cycles)
     idleCycles &+= cycles
   }
 
   /// Whether idle time passes at real speed.
   private var paced: Bool { options.clock == .host || liveOutside }
 
-  func finish(_ v: PVCPU) -> Outcome {
-    shutDownLinks()
-    closeDisks()
-    trace?.finish()
-    let outcome = makeOutcome(v)
-    collectStatistics(v, outcome)
+  func finish() -> Outcome {
+    close()
+    let outcome = makeOutcome()
+    collectStatistics(outcome)
     return outcome
   }
 
-  private func makeOutcome(_ v: PVCPU) -> Outcome {
-    if let endedBy {
-      switch endedBy {
-      case .timeout: return Outcome(ending: .timeout, status: 124, report: "paravane: gave up after --timeout\n")
-      case .signal: return Outcome(ending: .signal, status: 128 + signalNumber)
-      default: return Outcome(ending: endedBy, status: 0)
-      }
-    }
-    switch domain.ended {
-    case .shutdown(let reason):
-      switch reason {
-      case 0, 2: return Outcome(ending: .poweroff, status: 0)
-      case 1: return Outcome(ending: .reboot, status: 4)
-      default: return Outcome(ending: .crash, status: 3, report: domain.crashReport(v) + "\n")
-      }
-    default: return Outcome(ending: .crash, status: 3, report: domain.crashReport(v) + "\n")
+  private func makeOutcome() -> Outcome {
+    switch endedBy {
+    case nil: return platformOutcome()
+    case .timeout: return Outcome(ending: .timeout, status: 124, report: "paravane: gave up after --timeout\n")
+    case .signal: return Outcome(ending: .signal, status: 128 + signalNumber)
+    case let ending?: return Outcome(ending: ending, status: 0)
     }
   }
 }
