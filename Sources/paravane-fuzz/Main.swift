@@ -20,6 +20,7 @@ struct Main {
   /// The targets that take hostile input.
   static let names = [
     "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences", "vga",
+    "chipset",
   ]
 
   private static func fuzz(_ target: String, _ command: FuzzCommand) -> Int32 {
@@ -35,6 +36,7 @@ struct Main {
     case "qcow2": command.run(ImageTarget.self)
     case "sequences": command.run(SequenceTarget.self)
     case "vga": command.run(VGATarget.self)
+    case "chipset": command.run(ChipsetTarget.self)
     default: usage()
     }
   }

@@ -111,7 +111,10 @@ public final class Board {
   private var portClaims: [PortClaim] = []
   private var portOwners: [UInt8]
 
-  /// Gives ports to a device; they must be free or their owner loses them.
+  /// What is claimed, in the order of claiming: of two claims of a port the later wins, until it is released.
+  private var portMap: [(ports: ClosedRange<UInt16>, number: Int)] = []
+
+  /// Gives ports to a device; from another that has them, until they are released.
   ///
   /// - Parameter width: the widest access that the device takes whole, 1, 2 or 4; a wider one is split, each part going to whoever
   ///   owns its port.
@@ -119,8 +122,8 @@ public final class Board {
     var number = portClaims.firstIndex { $0.handler === handler && $0.width == width }
     if number == nil {
       // A claim whose ports all went may be taken over, so that moving BARs never run out of numbers.
-      let inUse = portClaims.count >= 254 ? Set(portOwners) : []
-      if let free = portClaims.indices.first(where: { portClaims.count >= 254 && !inUse.contains(UInt8($0 + 1)) }) {
+      let inUse = portClaims.count >= 254 ? Set(portMap.map(\.number)) : []
+      if let free = portClaims.indices.first(where: { portClaims.count >= 254 && !inUse.contains($0) }) {
         portClaims[free] = PortClaim(handler: handler, width: width)
         number = free
       } else {
@@ -130,13 +133,23 @@ public final class Board {
       }
     }
     guard let number else { return }
+    portMap.append((ports, number))
     for port in ports { portOwners[Int(port)] = UInt8(number + 1) }
   }
 
-  /// Takes ports away from a device, where it has them.
+  /// Takes ports away from a device, where it has them. Whoever had them before has them again: a function that software put over
+  /// the ports of another does not do away with it.
   public func releasePorts(_ ports: ClosedRange<UInt16>, by handler: any PortHandler) {
-    for port in ports where portOwners[Int(port)] != 0 && portClaims[Int(portOwners[Int(port)]) - 1].handler === handler {
-      portOwners[Int(port)] = 0
+    portMap = portMap.flatMap { claim -> [(ports: ClosedRange<UInt16>, number: Int)] in
+      guard portClaims[claim.number].handler === handler, claim.ports.overlaps(ports) else { return [claim] }
+      var rest: [(ports: ClosedRange<UInt16>, number: Int)] = []
+      if claim.ports.lowerBound < ports.lowerBound { rest.append((claim.ports.lowerBound...ports.lowerBound - 1, claim.number)) }
+      if claim.ports.upperBound > ports.upperBound { rest.append((ports.upperBound + 1...claim.ports.upperBound, claim.number)) }
+      return rest
+    }
+    for port in ports { portOwners[Int(port)] = 0 }
+    for claim in portMap where claim.ports.overlaps(ports) {
+      for port in claim.ports.clamped(to: ports) { portOwners[Int(port)] = UInt8(claim.number + 1) }
     }
   }
 

@@ -57,6 +57,30 @@ private final class Recorder: PortHandler, MemoryHandler, EventHandler {
     #expect(test.board.readPort(0xFFFF, size: 4) == .max)
   }
 
+  @Test func portsThatWereTakenComeBack() throws {
+    let test = try TestBoard()
+    let (fixed, moving) = (Recorder(), Recorder())
+    test.board.claimPorts(0x510...0x511, width: 1, by: fixed)
+    test.board.claimPorts(0x500...0x53F, width: 4, by: moving)
+    _ = test.board.readPort(0x510, size: 1)
+    test.board.releasePorts(0x500...0x520, by: moving)
+    _ = test.board.readPort(0x511, size: 1)
+    _ = test.board.readPort(0x521, size: 1)
+    #expect(fixed.log == ["r1 1297"])
+    #expect(moving.log == ["r1 1296", "r1 1313"])
+    #expect(test.board.readPort(0x520, size: 1) == 0xFF)
+    // Any number of times, with as many handlers.
+    for _ in 0..<300 {
+      let passing = Recorder()
+      test.board.claimPorts(0x510...0x510, width: 1, by: passing)
+      #expect(test.board.readPort(0x510, size: 1) == 0x78)
+      #expect(passing.log.count == 1)
+      test.board.releasePorts(0x510...0x510, by: passing)
+    }
+    _ = test.board.readPort(0x510, size: 1)
+    #expect(fixed.log == ["r1 1297", "r1 1296"])
+  }
+
   @Test func theLastClaimOfMemoryWinsUntilItGoes() throws {
     let test = try TestBoard()
     let (first, second) = (Recorder(), Recorder())
