@@ -19,8 +19,8 @@ struct Main {
 
   /// The targets that take hostile input.
   static let names = [
-    "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences", "vga",
-    "chipset",
+    "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences",
+    "vga", "chipset", "ide",
   ]
 
   private static func fuzz(_ target: String, _ command: FuzzCommand) -> Int32 {
@@ -34,6 +34,7 @@ struct Main {
     case "xenstore": command.run(StoreTarget.self)
     case "rings": command.run(RingTarget.self)
     case "qcow2": command.run(ImageTarget.self)
+    case "ide": command.run(IDETarget.self)
     case "sequences": command.run(SequenceTarget.self)
     case "vga": command.run(VGATarget.self)
     case "chipset": command.run(ChipsetTarget.self)
