@@ -148,8 +148,9 @@ public struct ACPITables: Sendable {
     for value in [0xFFF, 0xFFF, 0, 0] { word(UInt16(value)) }
     // Duty offset and width, day and month of the alarm, the century's CMOS byte.
     bytes += [0, 0, 0, 0, 0x32, 0, 0, 0]
-    // WBINVD works; C1 on all processors; the sleep button is no fixed one; the power button is; use the platform's timer.
-    doubleword(1 << 0 | 1 << 2 | 1 << 5 | 1 << 15)
+    // WBINVD works; C1 on all processors; the sleep button is no fixed one (the power button is), nor is the RTC's alarm; use the
+    // platform's timer.
+    doubleword(1 << 0 | 1 << 2 | 1 << 5 | 1 << 6 | 1 << 15)
     return bytes
   }
 
