@@ -220,7 +220,7 @@ extension VCPU {
       record(walk, linear: linear, stack: stack)
       return nil
     }
-    fillOwn(linear, walk, access, set: nil)
+    if !cpu.watchesData { fillOwn(linear, walk, access, set: nil) }
     return walk
   }
 

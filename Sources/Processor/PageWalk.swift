@@ -149,7 +149,7 @@ extension VCPU {
       record(walk, linear: linear, stack: stack)
       return nil
     }
-    fill(linear, walk, access)
+    if !cpu.watchesData { fill(linear, walk, access) }
     return walk
   }
 

@@ -31,23 +31,24 @@ extension VCPU {
     // RIP may have been changed since the last run: what is found there is not what a jump wanted to be linked to.
     turn.pointee.pendingLink = 0
     while true {
-      let attention = cpu.attention
-      if attention != 0 { releaseHold() }
       // Translated code that left leaves its flags as they are for what is entered next; everybody else wants them settled.
       if cpu.pointee.budget <= 0 {
         cpu.settleFlags()
         undoStop()
-        return .deadline
+        // What a device asked for behind its instruction comes before what its deadline is for.
+        return cpu.pointee.interrupt_shadow == 0 && cpu.isArchitectural && interruptIsWanted ? .interruptWindow : .deadline
       }
       var alone = false
-      if attention != 0 {
-        switch attend() {
+      if cpu.attention != 0 {
+        cpu.settleFlags()
+        let attention = attend()
+        switch attention {
         case .none: break
         case .one: alone = true
-        case .leave:
+        case .again, .leave:
           turn.pointee.pendingLink = 0
-          cpu.settleFlags()
-          return .interruptWindow
+          if case .leave(let exit) = attention { return exit }
+          continue
         }
       }
       let trap = cpu.pointee.rflags & Flag.tf != 0
@@ -91,9 +92,12 @@ extension VCPU {
         // One operation only: a branch in it must not run on.
         stepLimit(&operation)
         if cpu.pointee.exit == UInt32(PV_EXIT_NONE) {
-          if !trap { continue }
-          if let exit = singleStepped() { return exit }
-          continue
+          if cpu.isArchitectural {
+            if let exit = afterAlone(trap: trap) { return exit }
+            continue
+          }
+          cpu.pointee.dr.6 |= DebugStatus.step
+          return .exception(vector: UInt8(Vector.db.rawValue), errorCode: nil)
         }
       } else {
         while let following = operation.pointee.handler(cpu, operation) { operation = following }
@@ -328,16 +332,6 @@ extension VCPU {
       block = blocks.cut(block, to: 1)
     }
     return block
-  }
-
-  /// An instruction ran with TF set: a trap, unless a load of SS holds it off.
-  @inline(never) private func singleStepped() -> Exit? {
-    if cpu.isArchitectural && cpu.pointee.interrupt_shadow == UInt8(PV_SHADOW_STACK) { return nil }
-    cpu.pointee.dr.6 |= 1 << 14
-    let vector = UInt8(Vector.db.rawValue)
-    guard cpu.isArchitectural else { return .exception(vector: vector, errorCode: nil) }
-    releaseHold()
-    return deliver(Delivery(vector: vector, errorCode: nil, kind: .exception, rip: cpu.pointee.rip))
   }
 
   private func blockAtRIP() -> UnsafeMutablePointer<pv_block>? {

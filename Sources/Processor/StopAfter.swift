@@ -20,7 +20,7 @@ extension VCPU {
     cpu.pointee.stop_asked = 0
     cpu.pointee.budget &+= rest
     withHostModes(body)
-    if blocks.droppedPages != dropped || !runsMappedPage { stopAfterInstruction() }
+    if blocks.droppedPages != dropped || !runsMappedPage || (cpu.attention != 0 && interruptIsWanted) { stopAfterInstruction() }
     cpu.pointee.budget &-= rest
     if cpu.pointee.stop_asked != 0 { stop(behind: op) }
   }

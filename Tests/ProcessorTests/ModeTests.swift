@@ -279,4 +279,23 @@ import Testing
     #expect(m.run() == .halt)
     #expect(m.cpu.pointee.rip == ModeProgram.limits.at("twelve") + 1)
   }
+
+  @Test func breakpoints() throws {
+    let m = try ModeMachine(.debugging)
+    m.startProtected()
+    m.setGate(1, ModeProgram.debugging.at("handler"))
+    let wanted: [(status: UInt64, label: String)] = [
+      (6, "written"), (4, "read"), (1, "target"), (0x2000, "guarded"), (0x4000, "stepped"),
+    ]
+    for (status, label) in wanted {
+      #expect(m.run() == .halt)
+      #expect(m.cpu.pointee.gpr.2 == 0xFFFF_0FF0 | status, "\(label)")
+      #expect(m.cpu.pointee.gpr.6 == ModeProgram.debugging.at(label), "\(label)")
+    }
+    // The instruction with the breakpoint ran once.
+    #expect(m.cpu.pointee.gpr.3 == 1)
+    #expect(m.run() == .halt)
+    #expect(m.cpu.pointee.rip == ModeProgram.debugging.at("last") + 1)
+    #expect(m.cpu.attention == 0)
+  }
 }

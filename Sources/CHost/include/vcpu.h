@@ -153,6 +153,15 @@ enum {
   PV_SHADOW_STACK = 2, // MOV SS, POP SS: holds off #DB traps too
 };
 
+/// pv_vcpu.debug_armed: what DR7 watches
+enum { PV_DEBUG_CODE = 1, PV_DEBUG_DATA = 2, PV_DEBUG_PORT = 4 };
+
+/// pv_vcpu.debugging
+enum {
+  PV_DEBUGGING_ARMED = 1, // DR7 watches something: instructions run one at a time
+  PV_DEBUGGING_TASK = 2,  // a task switch to a task with its T bit set: #DB before its first instruction
+};
+
 /// Indices of pv_vcpu.seg, in encoding order.
 enum { PV_ES, PV_CS, PV_SS, PV_DS, PV_FS, PV_GS };
 
@@ -205,7 +214,7 @@ struct pv_vcpu {
   uint8_t interrupt_shadow; // PV_SHADOW_*: no interrupt before the instruction after the next
   uint8_t interrupt_requested;
   uint8_t nonmaskable_requested;
-  uint8_t held;             // the running instruction was to be the last: the budget is in `held_budget`, an operation in `held_op`
+  uint8_t debugging;        // PV_DEBUGGING_*
   uint32_t single_step;  // run one instruction, then #DB: TF was set before it
   uint32_t mxcsr;
   uint32_t x87_control_status; // FCW | FSW << 16, TOP kept in `x87_top`
@@ -215,7 +224,7 @@ struct pv_vcpu {
   uint32_t x87_live;     // the host's x87 unit has the guest's state, every exception masked; `x87` and the three above are stale
   uint64_t x87_ip, x87_dp;
   uint16_t x87_opcode, x87_cs, x87_ds;
-  uint16_t debug_armed;  // DR7 has an enabled breakpoint
+  uint16_t debug_armed;  // PV_DEBUG_*
   uint64_t cpuid_faulting;
   uint64_t random;       // state of RDRAND and RDSEED, from the seed
   // A store to a read-only page is offered here before it faults (writable page tables). Returns 1 if it was done, 0 to
@@ -241,9 +250,7 @@ struct pv_vcpu {
   // Only where the processor stands for itself.
   uint32_t architectural;   // exceptions, INT n, SYSCALL and SYSENTER are carried out here, not given to the platform
   uint32_t nonmaskable_blocked; // until the next IRET
-  int64_t held_budget;
-  pv_op *_Nullable held_op; // its handler was `held_handler`
-  pv_handler _Nullable held_handler;
+  uint32_t debug_hits;      // DR6 bits of the breakpoints that the running instruction has touched
 };
 
 /// Where handlers find what they name by byte offset.

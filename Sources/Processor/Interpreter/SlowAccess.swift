@@ -28,6 +28,7 @@ import GuestMemory
 }
 
 @inline(never) func readSlow(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Bool {
+  if cpu.watchesData { VCPU.of(cpu).noteAccess(linear, count, write: false) }
   if crossesHole(cpu, op, linear, count) { return false }
   return VCPU.with(cpu) { vcpu in
     let first = firstPart(linear, count)
@@ -44,6 +45,7 @@ import GuestMemory
 }
 
 @inline(never) func writeSlow(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+  if cpu.watchesData { VCPU.of(cpu).noteAccess(linear, count, write: true) }
   if crossesHole(cpu, op, linear, count) { return false }
   return VCPU.with(cpu) { vcpu in
     let first = firstPart(linear, count)
@@ -78,6 +80,7 @@ import GuestMemory
 @inline(never) func readForWriteSlow(
   _ cpu: CPU, _ op: Operation, _ linear: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int
 ) -> Bool {
+  if cpu.watchesData { VCPU.of(cpu).noteAccess(linear, count, write: true) }
   if crossesHole(cpu, op, linear, count) { return false }
   return VCPU.with(cpu) { vcpu in
     let first = firstPart(linear, count)

@@ -36,6 +36,8 @@ extension VCPU {
         if cpu.pointee.efer & 0x100 != 0 {
           if cpu.pointee.cr4 & CR4.pae == 0 || cpu.pointee.seg.1.attributes & 0x200 != 0 { return false }
           cpu.pointee.efer |= 0x400
+        } else if new & CR0.pg != 0 && cpu.pointee.cr4 & CR4.pae != 0 && cpu.pointee.own_paging != 0 {
+          if !pageDirectoryPointersFit(cpu.pointee.cr3) { return false }
         }
       } else {
         // 64-bit code cannot be left this way.
@@ -44,7 +46,7 @@ extension VCPU {
       }
     }
     cpu.pointee.cr0 = new
-    if changed & (CR0.pg | CR0.wp | CR0.pe) != 0 { flushTranslations() }
+    if changed & (CR0.pg | CR0.wp | CR0.pe) != 0 { pagingChanged() }
     if changed & (CR0.pg | CR0.pe) != 0 { updateMode() }
     refreshVectorState(cpu)
     return true
@@ -56,7 +58,7 @@ extension VCPU {
     if value & CR4.pae == 0 && cpu.isLongModeActive { return false }
     let changed = cpu.pointee.cr4 ^ value
     cpu.pointee.cr4 = value
-    if changed & CR4.paging != 0 { flushTranslations() }
+    if changed & CR4.paging != 0 { pagingChanged() }
     refreshVectorState(cpu)
     return true
   }
@@ -64,7 +66,20 @@ extension VCPU {
   /// MOV to CR3; false for #GP(0). Bit 63 would say that nothing need be forgotten.
   func setControlThree(_ value: UInt64) -> Bool {
     if cpu.isLongModeActive && value >> 52 & 0x7FF != 0 { return false }
+    // The page-directory pointers are looked at when they are loaded.
+    let legacyPAE = cpu.pointee.cr0 & CR0.pg != 0 && cpu.pointee.cr4 & CR4.pae != 0 && !cpu.isLongModeActive
+    if legacyPAE && cpu.pointee.own_paging != 0 && !pageDirectoryPointersFit(value) { return false }
     setPageTableBase(value & ~(1 << 63))
     return true
+  }
+
+  /// What a walk rests on has changed.
+  func pagingChanged() {
+    if cpu.pointee.own_paging != 0 {
+      pagingControlsChanged()
+    } else {
+      flushTranslations()
+      selectTranslations()
+    }
   }
 }

@@ -35,7 +35,6 @@ extension VCPU {
   }
 
   @inline(never) func carryOut() -> CarriedOut {
-    releaseHold()
     switch cpu.pointee.exit {
     case UInt32(PV_EXIT_EXCEPTION):
       let vector = UInt8(truncatingIfNeeded: cpu.pointee.vector)

@@ -4,10 +4,10 @@ import CHost
 // architecture takes it, and the platform, which then knows the vector, has it delivered.
 //
 // Whatever opens the window (STI, POPF, IRET, MOV SS, a port or register of the platform's) ends its block, so that the run loop sees
-// it. Only an access to a device's memory can be in the middle of a block: `endAfter` makes its instruction the last one.
+// it; so does an instruction with an access to a device's memory after which there is one (`VCPU.inMidOperation`).
 
 extension UnsafeMutablePointer where Pointee == pv_vcpu {
-  /// `interrupt_shadow`, `interrupt_requested`, `nonmaskable_requested` and `held`, one byte each.
+  /// `interrupt_shadow`, `interrupt_requested`, `nonmaskable_requested` and `debugging`, one byte each.
   @inline(__always) var attention: UInt32 { UnsafeRawPointer(self).load(fromByteOffset: Int(PV_AT_ATTENTION), as: UInt32.self) }
 }
 
@@ -42,58 +42,40 @@ extension VCPU {
     return deliver(Delivery(vector: UInt8(Vector.nmi.rawValue), errorCode: nil, kind: .external, rip: cpu.pointee.rip))
   }
 
+  /// An interrupt that is asked for can be taken before the next instruction, but for the shadow of STI and MOV SS.
+  var interruptIsWanted: Bool {
+    (cpu.pointee.interrupt_requested != 0 && cpu.pointee.rflags & Flag.if != 0)
+      || (cpu.pointee.nonmaskable_requested != 0 && cpu.pointee.nonmaskable_blocked == 0)
+  }
+
   /// What is wanted of the run loop before the next instruction.
   enum Attention {
     case none
-    /// The window is open.
-    case leave
     /// Run one instruction and look again.
     case one
+    /// An exception came before it, so there is another next instruction.
+    case again
+    case leave(Exit)
   }
 
-  /// Looks at `attention`, which is not 0, with nothing held, before an instruction that will run now.
+  /// Looks at `attention`, which is not 0, before an instruction that will run now.
   @inline(never) func attend() -> Attention {
     guard cpu.isArchitectural else { return .none }
-    let wanted = cpu.pointee.interrupt_requested != 0 && cpu.pointee.rflags & Flag.if != 0
-    let urgent = cpu.pointee.nonmaskable_requested != 0 && cpu.pointee.nonmaskable_blocked == 0
-    guard cpu.pointee.interrupt_shadow == 0 else {
+    let wanted = interruptIsWanted
+    if cpu.pointee.interrupt_shadow != 0 {
       // The shadow lies over this one instruction, which may cast its own.
       cpu.pointee.interrupt_shadow = 0
-      return wanted || urgent ? .one : .none
+      return wanted || cpu.pointee.debugging != 0 ? .one : .none
     }
-    return wanted || urgent ? .leave : .none
+    cpu.pointee.debug_hits = 0
+    if cpu.pointee.debugging & UInt8(PV_DEBUGGING_TASK) != 0 {
+      cpu.pointee.debugging &= ~UInt8(PV_DEBUGGING_TASK)
+      return deliverDebug(DebugStatus.task).map { .leave($0) } ?? .again
+    }
+    if wanted { return .leave(.interruptWindow) }
+    if cpu.pointee.debugging == 0 { return .none }
+    let hit = codeBreakpoints()
+    if hit != 0 { return deliverDebug(hit).map { .leave($0) } ?? .again }
+    return .one
   }
-
-  /// Undoes `endAfter`.
-  @inline(never) func releaseHold() {
-    guard cpu.pointee.held != 0 else { return }
-    cpu.pointee.held = 0
-    cpu.pointee.budget &+= cpu.pointee.held_budget
-    cpu.pointee.deadline &+= UInt64(bitPattern: cpu.pointee.held_budget)
-    if let op = cpu.pointee.held_op, let handler = cpu.pointee.held_handler { op.pointee.handler = handler }
-    cpu.pointee.held_op = nil
-  }
-}
-
-/// Call in the middle of an instruction after the platform did something that may have asked for an interrupt: if it can be taken after
-/// this instruction, nothing else runs before the run loop has looked.
-@inline(__always) func endAfter(_ cpu: CPU, _ op: Operation) {
-  if cpu.attention & 0xFFFF00 != 0 { holdAfter(cpu, op) }
-}
-
-@inline(never) private func holdAfter(_ cpu: CPU, _ op: Operation) {
-  guard cpu.isArchitectural, cpu.pointee.held == 0 else { return }
-  let wanted = cpu.pointee.interrupt_requested != 0 && cpu.pointee.rflags & Flag.if != 0
-  let urgent = cpu.pointee.nonmaskable_requested != 0 && cpu.pointee.nonmaskable_blocked == 0
-  guard wanted || urgent else { return }
-  cpu.pointee.held = 1
-  // With no budget neither a branch nor a repetition goes on by itself; the cycle stays what it is.
-  let budget = cpu.pointee.budget
-  cpu.pointee.held_budget = budget
-  cpu.pointee.deadline &-= UInt64(bitPattern: budget)
-  cpu.pointee.budget = 0
-  let following = op + 1
-  cpu.pointee.held_op = following
-  cpu.pointee.held_handler = following.pointee.handler
-  following.pointee.handler = leaveHere
 }

@@ -134,7 +134,7 @@ extension VCPU {
     guard value & ~0xD01 == 0 else { return false }
     if (value ^ old) & 0x100 != 0 && cpu.pointee.cr0 >> 31 & 1 != 0 { return false }
     cpu.pointee.efer = value & ~0x400 | old & 0x400
-    if (value ^ old) & 0x800 != 0 { flushTranslations() }
+    if (value ^ old) & 0x800 != 0 { pagingChanged() }
     return true
   }
 }

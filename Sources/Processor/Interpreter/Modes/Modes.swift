@@ -116,7 +116,6 @@ extension VCPU {
   }
 
   private func begin(signature: UInt32, caches: UInt64) {
-    releaseHold()
     withUnsafeMutableBytes(of: &cpu.pointee.gpr) { $0.initializeMemory(as: UInt8.self, repeating: 0) }
     cpu.pointee.gpr.2 = UInt64(signature)
     cpu.rflags = 2
@@ -126,7 +125,9 @@ extension VCPU {
     cpu.pointee.cr4 = 0
     cpu.pointee.efer = 0
     cpu.pointee.dr = (0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400)
-    cpu.pointee.debug_armed = 0
+    armDebug()
+    cpu.pointee.debugging = 0
+    cpu.pointee.debug_hits = 0
     let data = pv_segment.paragraph(0, attributes: 0x93)
     cpu.pointee.seg = (data, pv_segment(base: 0xFFFF_0000, limit: 0xFFFF, selector: 0xF000, attributes: 0x9B), data, data, data, data)
     cpu.pointee.gdt = pv_segment(base: 0, limit: 0xFFFF, selector: 0, attributes: 0)
@@ -141,7 +142,7 @@ extension VCPU {
     updateMode()
     cpu.pointee.rip = 0xFFFF_FFF0
     flushTranslations()
-    selectTranslations()
+    pagingChanged()
     refreshVectorState(cpu)
   }
 

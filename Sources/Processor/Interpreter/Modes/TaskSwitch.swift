@@ -122,7 +122,8 @@ extension VCPU {
       cpu.pointee.rip = image[0]
       cpu.pointee.dr.7 &= ~0x155
       armDebug()
-      if trap & 1 != 0 { cpu.pointee.dr.6 |= 0x8000 }
+      // The new task asks for a #DB before its first instruction.
+      if trap & 1 != 0 { cpu.pointee.debugging |= UInt8(PV_DEBUGGING_TASK) }
     }
     cpu.pointee.cpl = UInt32(cpu.pointee.seg.1.selector & 3)
     if cpu.isVirtual8086 { cpu.pointee.cpl = 3 }
@@ -194,7 +195,4 @@ extension VCPU {
     try markAccessed(selector, d)
     setSegment(Int(PV_SS), selector: selector, descriptor: d.raw | 1 << 40)
   }
-
-  /// DR7 has changed.
-  func armDebug() { cpu.pointee.debug_armed = cpu.pointee.dr.7 & 0xFF != 0 ? 1 : 0 }
 }

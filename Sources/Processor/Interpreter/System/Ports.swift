@@ -46,6 +46,7 @@ private func input(_ cpu: CPU, _ op: Operation) -> Operation? {
   if let refused = refusal(cpu, op, portNumber(cpu, op)) { return refused.leaving }
   guard let hook = VCPU.of(cpu).system.portIn else { return raiseGP(cpu, op) }
   let value = withHostModes { hook(portNumber(cpu, op), Int(op.pointee.size)) }
+  watch(cpu, portNumber(cpu, op), Int(op.pointee.size))
   switch op.pointee.size {
   case 1: cpu.set(0, UInt8(truncatingIfNeeded: value))
   case 2: cpu.set(0, UInt16(truncatingIfNeeded: value))
@@ -60,7 +61,13 @@ private func output(_ cpu: CPU, _ op: Operation) -> Operation? {
   let size = Int(op.pointee.size)
   let value = cpu.pointee.gpr.0 & (size == 4 ? 0xFFFF_FFFF : size == 2 ? 0xFFFF : 0xFF)
   withHostModes { hook(portNumber(cpu, op), size, UInt32(truncatingIfNeeded: value)) }
+  watch(cpu, portNumber(cpu, op), size)
   return leave(cpu, cpu.ripAfter(op))
+}
+
+/// A breakpoint may be on the port.
+@inline(__always) private func watch(_ cpu: CPU, _ port: UInt16, _ size: Int) {
+  if cpu.pointee.debug_armed & UInt16(PV_DEBUG_PORT) != 0 { VCPU.of(cpu).notePort(port, size) }
 }
 
 /// That an instruction is over before it began: what its handler returns.
@@ -142,6 +149,7 @@ private func inputString(_ cpu: CPU, _ op: Operation) -> Operation? {
     readForWrite(cpu, op, address &+ UInt64(size - 1), UInt8.self) != nil
   else { return raise(cpu, op) }
   let value = withHostModes { hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size) }
+  watch(cpu, UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size)
   guard writeSized(cpu, op, address, UInt64(value), size) else { return raise(cpu, op) }
   cpu.pointee.gpr.7 = advance(cpu.pointee.gpr.7, stringStep(cpu, op), mask)
   return afterIteration(cpu, op)
@@ -160,6 +168,7 @@ private func outputString(_ cpu: CPU, _ op: Operation) -> Operation? {
   }
   guard let value = readSized(cpu, op, address, size) else { return raise(cpu, op) }
   withHostModes { hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size, UInt32(truncatingIfNeeded: value)) }
+  watch(cpu, UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size)
   cpu.pointee.gpr.6 = advance(cpu.pointee.gpr.6, stringStep(cpu, op), mask)
   return afterIteration(cpu, op)
 }

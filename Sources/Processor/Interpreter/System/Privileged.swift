@@ -155,9 +155,18 @@ private func debugNumber(_ cpu: CPU, _ op: Operation) -> Int? {
   return n
 }
 
+/// DR7.GD: an access to a debug register is a fault, which clears it.
+private func isGuarded(_ cpu: CPU) -> Bool {
+  guard cpu.isArchitectural, cpu.pointee.dr.7 & DebugStatus.guarded != 0 else { return false }
+  cpu.pointee.dr.6 |= DebugStatus.access
+  cpu.pointee.dr.7 &= ~DebugStatus.guarded
+  return true
+}
+
 private func readDebug(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard let n = debugNumber(cpu, op) else { return raise(cpu, op, .ud) }
   if cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
+  if isGuarded(cpu) { return raise(cpu, op, .db) }
   let value = withUnsafeBytes(of: &cpu.pointee.dr) { $0.load(fromByteOffset: n * 8, as: UInt64.self) }
   cpu.set(op.pointee.dst, op.pointee.size == 8 ? value : value & 0xFFFF_FFFF)
   return finish(cpu, op)
@@ -166,13 +175,14 @@ private func readDebug(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func writeDebug(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard let n = debugNumber(cpu, op) else { return raise(cpu, op, .ud) }
   if cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
+  if isGuarded(cpu) { return raise(cpu, op, .db) }
   var value = cpu.get(op.pointee.src, UInt64.self)
   if op.pointee.size != 8 { value &= 0xFFFF_FFFF }
   if n >= 6 && value >> 32 != 0 { return raiseGP(cpu, op) }
   if n == 6 { value = value & 0xE00F | 0xFFFF_0FF0 }
   if n == 7 { value = value & 0xFFFF_2BFF | 0x400 }
   withUnsafeMutableBytes(of: &cpu.pointee.dr) { $0.storeBytes(of: value, toByteOffset: n * 8, as: UInt64.self) }
-  if n == 7 { cpu.pointee.debug_armed = value & 0xFF != 0 ? 1 : 0 }
+  if cpu.isArchitectural && n != 6 { VCPU.of(cpu).armDebug() }
   return finish(cpu, op)
 }
 
@@ -269,7 +279,8 @@ extension VCPU {
 private func invalidatePage(_ cpu: CPU, _ op: Operation) -> Operation? {
   if cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
   let v = VCPU.of(cpu)
-  v.flushTranslations()
+  // A walker that watches its tables has forgotten already what does not hold any more.
+  if cpu.pointee.own_paging == 0 { v.flushTranslations() }
   v.system.invalidate?(cpu.effectiveAddress(op))
   return finish(cpu, op)
 }
@@ -277,7 +288,7 @@ private func invalidatePage(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func invalidateAll(_ cpu: CPU, _ op: Operation) -> Operation? {
   if cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
   let v = VCPU.of(cpu)
-  v.flushTranslations()
+  if cpu.pointee.own_paging == 0 { v.flushTranslations() }
   v.system.invalidate?(nil)
   return finish(cpu, op)
 }
