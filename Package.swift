@@ -56,7 +56,7 @@ var targets: [Target] = [
   .executableTarget(
     name: "paravane",
     dependencies: [
-      "Machine", "Configuration", "Storage", "Hypervisor", "Processor", "CHost",
+      "Machine", "Configuration", "Storage", "HostLinks", "Hypervisor", "Processor", "CHost",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], swiftSettings: safe),
 ]

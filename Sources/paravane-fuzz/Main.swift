@@ -20,7 +20,7 @@ struct Main {
   /// The targets that take hostile input.
   static let names = [
     "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences",
-    "vga", "chipset", "ide",
+    "vga", "chipset", "ide", "monitor",
   ]
 
   private static func fuzz(_ target: String, _ command: FuzzCommand) -> Int32 {
@@ -37,6 +37,7 @@ struct Main {
     case "ide": command.run(IDETarget.self)
     case "sequences": command.run(SequenceTarget.self)
     case "vga": command.run(VGATarget.self)
+    case "monitor": command.run(MonitorTarget.self)
     case "chipset": command.run(ChipsetTarget.self)
     default: usage()
     }

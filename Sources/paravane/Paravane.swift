@@ -10,7 +10,7 @@ import Machine
 struct Paravane: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "paravane", abstract: "Runs x86-64 guests on a software CPU: as Xen to paravirtualized ones.",
-    version: paravaneVersion, subcommands: [Run.self, Inspect.self, Image.self, Doctor.self])
+    version: paravaneVersion, subcommands: [Run.self, Inspect.self, Image.self, Monitor.self, Doctor.self])
 
   static func main() {
     ph_install_crash_handler()

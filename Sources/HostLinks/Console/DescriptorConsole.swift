@@ -68,22 +68,11 @@ public final class DescriptorConsole: ConsoleLink, @unchecked Sendable {
   }
 
   private func listen(_ path: String, _ receive: @escaping @Sendable ([UInt8]) -> Void) throws {
-    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    let bytes = Array(path.utf8)
-    guard descriptor >= 0, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-      throw ConsoleLinkError.cannotOpen(path: path, reason: descriptor < 0 ? systemError() : "the path is too long for a socket")
-    }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-    unlink(path)
-    let bound = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-    }
-    guard bound == 0, Glibc.listen(descriptor, 1) == 0 else {
-      let reason = systemError()
-      close(descriptor)
-      throw ConsoleLinkError.cannotOpen(path: path, reason: reason)
+    let descriptor: Int32
+    do {
+      descriptor = try UnixSocket.listen(path)
+    } catch {
+      throw ConsoleLinkError.cannotOpen(path: path, reason: error.reason)
     }
     listener = descriptor
     announce("console on unix:\(path)")

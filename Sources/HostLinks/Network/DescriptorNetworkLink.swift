@@ -30,21 +30,11 @@ public final class DescriptorNetworkLink: NetworkLink, @unchecked Sendable {
 
   /// Connects to a listening unix socket.
   public static func socket(_ path: String, deliver: @escaping @Sendable ([UInt8]) -> Void) throws -> DescriptorNetworkLink {
-    let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    let bytes = Array(path.utf8)
-    guard descriptor >= 0, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-      throw NetworkLinkError.unavailable("\(path): the path is too long for a socket")
-    }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-    let connected = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-    }
-    guard connected == 0 else {
-      let reason = systemError()
-      close(descriptor)
-      throw NetworkLinkError.unavailable("\(path): \(reason): is something listening there?")
+    let descriptor: Int32
+    do {
+      descriptor = try UnixSocket.connect(path)
+    } catch {
+      throw NetworkLinkError.unavailable("\(path): \(error.reason): is something listening there?")
     }
     return DescriptorNetworkLink(descriptor: descriptor, framed: true, deliver: deliver)
   }
