@@ -191,6 +191,13 @@ uint32_t pv_x87_store(uint32_t form, uint32_t truncate, const void *value, void 
 
 // MARK: - The whole state
 
+static int has_nan(const pv_vcpu *cpu) {
+  for (uint32_t n = 0; n < 8; n++) {
+    if (cpu->x87_tags >> n & 1 && (cpu->x87[n][1] & 0x7FFF) == 0x7FFF && cpu->x87[n][0] << 1) return 1;
+  }
+  return 0;
+}
+
 void pv_x87_enter(pv_vcpu *cpu) {
   if (cpu->cr0 & 0xC) return;
   if (!cpu->x87_live) {
@@ -205,9 +212,9 @@ void pv_x87_enter(pv_vcpu *cpu) {
       __builtin_memcpy(image.registers[n], cpu->x87[(top + n) & 7], 10);
     }
     __asm__ volatile("frstor %0" : : "m"(image) : STACK);
-    cpu->x87_live = 1;
+    cpu->x87_live = cpu->x87_nan_paths == 2 || (cpu->x87_nan_paths == 1 && has_nan(cpu)) ? 2 : 1;
   }
-  cpu->vector_ready |= PV_VECTOR_X87;
+  cpu->vector_ready |= cpu->x87_live == 2 ? PV_VECTOR_X87_NAN : PV_VECTOR_X87;
 }
 
 void pv_x87_leave(pv_vcpu *cpu) {
@@ -223,7 +230,23 @@ void pv_x87_leave(pv_vcpu *cpu) {
     cpu->x87[(top + n) & 7][1] = image.registers[n][1] & 0xFFFF;
   }
   cpu->x87_live = 0;
-  cpu->vector_ready &= ~(uint32_t)PV_VECTOR_X87;
+  cpu->vector_ready &= ~(uint32_t)(PV_VECTOR_X87 | PV_VECTOR_X87_NAN);
+}
+
+int pv_x87_assists(void) {
+  const real10 one = {{0, 0, 0, 0, 0, 0, 0, 0x80, 0xFF, 0x3F}}, nan = {{0, 0, 0, 0, 0, 0, 0, 0xC0, 0xFF, 0x7F}};
+  uint64_t best[2] = {~0ull, ~0ull};
+  for (int n = 0; n < 32; n++) {
+    uint32_t low, high, low_after, high_after;
+    __asm__ volatile("fldt %4\n\tfldt %4\n\tlfence\n\trdtsc\n\tmov %%eax, %0\n\tmov %%edx, %1\n\t"
+                     "fadd %%st(1), %%st\n\tfadd %%st(1), %%st\n\tfadd %%st(1), %%st\n\tfadd %%st(1), %%st\n\t"
+                     "fadd %%st(1), %%st\n\tfadd %%st(1), %%st\n\tfadd %%st(1), %%st\n\tfadd %%st(1), %%st\n\t"
+                     "lfence\n\trdtsc\n\tfstp %%st(0)\n\tfstp %%st(0)"
+                     : "=&r"(low), "=&r"(high), "=&a"(low_after), "=&d"(high_after) : "m"(*(n & 1 ? &nan : &one)) : STACK);
+    const uint64_t taken = ((uint64_t)high_after << 32 | low_after) - ((uint64_t)high << 32 | low);
+    if (taken < best[n & 1]) best[n & 1] = taken;
+  }
+  return best[1] > best[0] * 4;
 }
 
 #else
@@ -240,5 +263,6 @@ void pv_x87_constant(uint32_t w, void *r, uint16_t c) {}
 uint32_t pv_x87_store(uint32_t f, uint32_t t, const void *v, void *r, uint16_t c) { return 0; }
 void pv_x87_enter(pv_vcpu *c) {}
 void pv_x87_leave(pv_vcpu *c) {}
+int pv_x87_assists(void) { return 0; }
 
 #endif

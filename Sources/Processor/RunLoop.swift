@@ -275,11 +275,15 @@ extension VCPU {
 
   /// Turns the translator on; false where the host has no executable memory or is no x86-64.
   ///
-  /// - Parameter report: keep what `translatorReport` tells.
-  public func enableTranslator(report: Bool = false) -> Bool {
+  /// - Parameters:
+  ///   - report: keep what `translatorReport` tells.
+  ///   - alwaysMindingNaNs: x87 instructions take their paths for NaNs whether there are any or not, to be tried.
+  public func enableTranslator(report: Bool = false, alwaysMindingNaNs: Bool = false) -> Bool {
     #if arch(x86_64)
       guard translator == nil else { return true }
       guard let translator = Translator(blocks: blocks, memory: memory) else { return false }
+      translator.mindsNaNs = alwaysMindingNaNs || X87Encoding.hostAssistsNaNs
+      cpu.pointee.x87_nan_paths = alwaysMindingNaNs ? 2 : X87Encoding.hostAssistsNaNs ? 1 : 0
       self.translator = translator
       translator.keepsReport = report
       blocks.translatedCodeDropped = { [unowned self] frame in translations.dropJumps(frame: frame) }

@@ -58,7 +58,7 @@ import X86
   /// File names and texts, one for each group of forms; nil where the host has no translator.
   private static func listings() throws -> [(String, String)]? {
     let machine = try TestMachine([])
-    guard machine.vcpu.enableTranslator(), let lister = Lister(machine) else { return nil }
+    guard machine.vcpu.enableTranslator(alwaysMindingNaNs: true), let lister = Lister(machine) else { return nil }
     var texts: [String: String] = [:]
     var counts: [String: (native: Int, left: Int)] = [:]
     var ordinals: [Mnemonic: Int] = [:]

@@ -144,7 +144,8 @@ enum {
   // Only while translated code runs: the host's XMM and YMM registers are the guest's, `ymm` is stale.
   PV_VECTOR_LIVE = 8,
   PV_VECTOR_LIVE_AVX = 16, // ... and AVX is ready
-  PV_VECTOR_X87 = 32,   // `x87_live`, and CR0.EM and CR0.TS clear
+  PV_VECTOR_X87 = 32,   // `x87_live` is 1, and CR0.EM and CR0.TS clear
+  PV_VECTOR_X87_NAN = 64, // `x87_live` is 2, and CR0.EM and CR0.TS clear
 };
 
 /// pv_vcpu.interrupt_shadow
@@ -221,7 +222,10 @@ struct pv_vcpu {
   uint32_t x87_top;
   uint32_t x87_tags;     // bit n set: physical register n is in use
   uint32_t vector_ready; // PV_VECTOR_*; 0 it after any change of CR0, CR4, XCR0 or MXCSR
-  uint32_t x87_live;     // the host's x87 unit has the guest's state, every exception masked; `x87` and the three above are stale
+  // Not 0: the host's x87 unit has the guest's state, every exception masked; `x87` and its three words above are stale. 2: translated code
+  // is to take its paths for NaNs.
+  uint32_t x87_live;
+  uint32_t x87_nan_paths; // what chooses 2: 0 nothing, 1 a register with a NaN, 2 always
   uint64_t x87_ip, x87_dp;
   uint16_t x87_opcode, x87_cs, x87_ds;
   uint16_t debug_armed;  // PV_DEBUG_*

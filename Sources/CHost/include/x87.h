@@ -45,10 +45,12 @@ void pv_x87_constant(uint32_t which, void *result, uint16_t control);
 uint32_t pv_x87_store(uint32_t form, uint32_t truncate, const void *value, void *result, uint16_t control);
 
 /// Gives the host's unit the guest's state for translated code (`x87_live`, PV_VECTOR_X87), if x87 instructions may run as themselves
-/// now: CR0.EM and TS clear, every exception masked, none pending. Otherwise nothing.
+/// now: CR0.EM and TS clear, every exception masked, none pending. Otherwise nothing. Chooses by `x87_nan_paths`.
 void pv_x87_enter(pv_vcpu *cpu);
 /// Brings the guest's state home from the host's unit, which is left as C code expects it. Only while `x87_live`.
 void pv_x87_leave(pv_vcpu *cpu);
+/// Whether the host's unit takes much longer for an operation with a NaN than with a number (Intel's: 300 cycles). Tried out.
+int pv_x87_assists(void);
 
 #pragma clang assume_nonnull end
 #endif

@@ -219,6 +219,11 @@ extension Step {
     return false
   }
 
+  var mindsNaNs: Bool {
+    if case .x87(let encoding) = native { return encoding.mindsNaNs }
+    return false
+  }
+
   private var isAddressOnly: Bool {
     if case .lea = native { return true }
     if case .nop = native { return true }

@@ -17,20 +17,24 @@ extension Translator {
   func requireState(_ index: Int) {
     let rest = steps[min(index, steps.count)...]
     // Bringing the x87 state sends the vector registers home.
-    if rest.contains(where: { $0.isX87 }) { require(Int(PV_VECTOR_X87), runtime.loadX87, index) }
+    if rest.contains(where: { $0.isX87 }) && !(index == 0 && isNaNPass) { require(x87Bits, runtime.loadX87, index) }
     if rest.contains(where: { $0.isVector }) { require(vectorBit, runtime.loadVectors, index) }
   }
 
-  private func require(_ bit: Int, _ routine: Int, _ index: Int) {
+  /// Any of `bits`, which `routine` may set.
+  private func require(_ bits: Int, _ routine: Int, _ index: Int) {
     code.rs(0xF6, 0, At.vectorReady, size: 4)
-    code.byte(bit)
+    code.byte(bits)
     let absent = code.jump(condition: 4)
     let resume = code.position
+    let hasOther = index == 0 && bits == Int(PV_VECTOR_X87)
     later.append { [unowned self] in
       code.patch(absent, to: code.position)
+      if hasOther { jumpToNaNPass() }
       code.call(to: routine)
+      if hasOther { jumpToNaNPass() }
       code.rs(0xF6, 0, At.vectorReady, size: 4)
-      code.byte(bit)
+      code.byte(bits)
       code.patch(code.jump(condition: 5), to: resume)
       code.groupImmediate(0, Host.budget, steps.count - index, size: 8)
       emitExit(to: pageOffset + (index == 0 ? 0 : steps[index].offset), slot: Self.interpretNext)

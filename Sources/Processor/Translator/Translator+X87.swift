@@ -11,7 +11,7 @@ extension Translator {
       var misses = [lookUpOnce(i, size: Int(memory.size), write: e.shape == .store)]
       if e.shape == .loadControl {
         misses.append(loadControl())
-      } else {
+      } else if !isNaNPass || !emitMindingNaNs(e, memory) {
         onOperand(e.opcode, e.modRM >> 3 & 7, size: 4)
       }
       slowPath(index, from: misses, resume: code.position)
@@ -19,12 +19,16 @@ extension Translator {
     }
     if e.shape == .nothing { return }
     if e.shape == .conditionalMove { ensureHost() }
-    code.byte(e.opcode)
-    code.byte(e.modRM)
+    if !isNaNPass || !emitMindingNaNs(e, index) { emitX87(e.opcode, e.modRM) }
     if e.shape == .compareToFlags {
       if steps[index].needsSave { saveComparison() }
       hostValid = true
     }
+  }
+
+  func emitX87(_ opcode: Int, _ modRM: Int) {
+    code.byte(opcode)
+    code.byte(modRM)
   }
 
   /// FLDCW of what was looked up, as the interpreter writes the word. Returns the jump of one that unmasks an exception.

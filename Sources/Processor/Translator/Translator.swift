@@ -31,6 +31,11 @@ final class Translator {
   var steps: [Step] = []
   var hostValid = false
   var entry = 0
+  /// x87 instructions that the host is slow at with NaNs have another way (Translator+NaN.swift), in a second version of their blocks.
+  var mindsNaNs = false
+  /// That version is being emitted; where it is jumped to.
+  var isNaNPass = false
+  var nanEntries: [Int] = []
 
   /// Nil where the host gives no executable memory.
   init?(blocks: BlockCache, memory: MachineMemory) {
@@ -92,6 +97,24 @@ final class Translator {
       code.groupImmediate(0, Host.budget, Int(block.pointee.count), size: 8)
       emitExit(to: pageOffset, slot: 0)
     }
+    isNaNPass = false
+    nanEntries.removeAll()
+    guard emitSteps() else { return false }
+    if !nanEntries.isEmpty {
+      // Once more, minding NaNs.
+      for slot in nanEntries { code.patch(slot, to: code.position) }
+      isNaNPass = true
+      hostValid = false
+      code.forgetHeld()
+      guard emitSteps() else { return false }
+    }
+    block.pointee.code = code.executable + entry
+    translations += 1
+    return true
+  }
+
+  /// Emits the block's instructions and what they reach by forward jumps.
+  private func emitSteps() -> Bool {
     requireState(0)
     lastSaved = nil
     carryByteValid = false
@@ -117,8 +140,6 @@ final class Translator {
       later.removeAll()
       for piece in pieces { piece() }
     }
-    block.pointee.code = code.executable + entry
-    translations += 1
     return true
   }
 

@@ -1,3 +1,4 @@
+import CHost
 import X86
 
 /// The encoding of an x87 instruction that runs as itself on the host, on the guest's own registers.
@@ -37,6 +38,23 @@ struct X87Encoding: Sendable {
     guard shape == .conditionalMove else { return nil }
     return [2, 4, 6, 10][modRM >> 3 & 3] | (opcode == 0xDB ? 1 : 0)
   }
+
+  /// What a host may be slow at where a register holds a NaN (`Translator.emitMindingNaNs`).
+  var mindsNaNs: Bool {
+    let (reg, isMemory) = (modRM >> 3 & 7, modRM < 0xC0)
+    switch opcode {
+    case 0xD8, 0xDC: return reg & 6 != 2 || opcode == 0xD8 && !isMemory
+    case 0xDA: return isMemory && reg & 6 != 2
+    case 0xDE: return reg & 6 != 2 || modRM == 0xD9
+    case 0xD9: return modRM == 0xFA || modRM == 0xFC
+    case 0xDB: return isMemory ? 1...3 ~= reg : reg == 6
+    case 0xDD: return isMemory && reg == 1
+    case 0xDF: return isMemory ? 1...3 ~= reg || reg == 7 : reg == 6
+    default: return false
+    }
+  }
+
+  static let hostAssistsNaNs = pv_x87_assists() != 0
 
   /// By mnemonic number. Not here: what stores or loads instruction pointers, which are 0 in every image of Paravane's.
   static let shapes: [Shape?] = {

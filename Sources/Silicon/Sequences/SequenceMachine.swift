@@ -38,7 +38,9 @@ final class SequenceMachine {
     cpu.pointee.seg.2 = pv_segment(base: 0, limit: 0xFFFF_FFFF, selector: 0xE02B, attributes: 0xC_F3)
     vcpu.descriptorReader = { _ in .outside }
     vcpu.seed(1)
-    if translating && !vcpu.enableTranslator() { throw SiliconCampaign.Failure.noHost("no executable memory for the translator") }
+    if translating && !vcpu.enableTranslator(alwaysMindingNaNs: true) {
+      throw SiliconCampaign.Failure.noHost("no executable memory for the translator")
+    }
     vcpu.setPageTableBase(0x1000)
     atStart = vcpu.save()
     cpu.pointee.page_table_context = Unmanaged.passUnretained(self).toOpaque()

@@ -133,6 +133,9 @@ public struct EngineSequences {
       registers.storeBytes(of: significand, toByteOffset: number * 16, as: UInt64.self)
       registers.storeBytes(of: exponent & 0x7FFF | random.below(2) << 15, toByteOffset: number * 16 + 8, as: UInt64.self)
     }
+    // Translated code has its ways for NaNs always, or where there are some.
+    if cpu.pointee.x87_nan_paths != 0 { cpu.pointee.x87_nan_paths = 2 }
+    if random.oneIn(3) && cpu.pointee.x87_nan_paths != 0 { cpu.pointee.x87_nan_paths = 1 }
     cpu.pointee.x87_top = UInt32(random.below(8))
     cpu.pointee.x87_tags = UInt32(random.oneIn(3) ? random.below(256) : 0x0F << random.below(5))
     let masks: UInt64 = random.oneIn(8) ? random.below(64) : 0x3F

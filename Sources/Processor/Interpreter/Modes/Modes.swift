@@ -78,6 +78,7 @@ extension VCPU {
   ///
   /// - Parameter signature: CPUID.1's EAX, which EDX has then.
   public func powerOn(signature: UInt32) {
+    settleX87(cpu)
     cpu.pointee.architectural = 1
     cpu.pointee.cr8 = 0
     cpu.pointee.xcr0 = 1
