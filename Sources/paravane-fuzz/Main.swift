@@ -20,7 +20,7 @@ struct Main {
   /// The targets that take hostile input.
   static let names = [
     "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences",
-    "vga", "chipset", "ide", "monitor",
+    "vga", "chipset", "ide", "monitor", "ethernet",
   ]
 
   private static func fuzz(_ target: String, _ command: FuzzCommand) -> Int32 {
@@ -35,6 +35,7 @@ struct Main {
     case "rings": command.run(RingTarget.self)
     case "qcow2": command.run(ImageTarget.self)
     case "ide": command.run(IDETarget.self)
+    case "ethernet": command.run(EthernetTarget.self)
     case "sequences": command.run(SequenceTarget.self)
     case "vga": command.run(VGATarget.self)
     case "monitor": command.run(MonitorTarget.self)
