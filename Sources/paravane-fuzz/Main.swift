@@ -20,7 +20,7 @@ struct Main {
   /// The targets that take hostile input.
   static let names = [
     "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences",
-    "vga", "chipset", "ide", "monitor", "ethernet",
+    "vga", "chipset", "ide", "monitor", "ethernet", "interrupts", "timers", "legacy",
   ]
 
   private static func fuzz(_ target: String, _ command: FuzzCommand) -> Int32 {
@@ -40,6 +40,9 @@ struct Main {
     case "vga": command.run(VGATarget.self)
     case "monitor": command.run(MonitorTarget.self)
     case "chipset": command.run(ChipsetTarget.self)
+    case "interrupts": command.run(InterruptTarget.self)
+    case "timers": command.run(TimerTarget.self)
+    case "legacy": command.run(LegacyTarget.self)
     default: usage()
     }
   }

@@ -115,6 +115,8 @@ public final class HPET: BoardDevice, MemoryHandler, EventHandler {
         updateLevel(index)
       } else {
         line(index)?.pulse()
+        // The 8259s want the level until they are asked; the I/O APIC's pin is free for others' edges.
+        if !(isLegacy && index < 2) { pinLines[index].set(false) }
       }
     }
     appoint(index, notBefore: Self.leastDistance)

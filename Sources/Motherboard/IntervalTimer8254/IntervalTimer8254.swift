@@ -9,6 +9,8 @@ public final class IntervalTimer8254: BoardDevice, PortHandler, EventHandler {
   public static let frequency: UInt64 = 1_193_182
   /// The refresh bit changes with each refresh request: every 18 ticks, 15 microseconds.
   private static let refreshTicks: UInt64 = 18
+  /// Interrupts are at least 8 ticks, 7 microseconds, apart; nearer ones are one.
+  private static let leastDistance: UInt64 = 8
 
   public struct State: Codable, Equatable {
     var channels: [CounterChannel]
@@ -103,8 +105,8 @@ public final class IntervalTimer8254: BoardDevice, PortHandler, EventHandler {
     appoint()
   }
 
-  private func appoint() {
-    let rise = registers.channels[0].nextRise(after: tick)
+  private func appoint(notBefore least: UInt64 = 1) {
+    let rise = registers.channels[0].nextRise(after: tick &+ least &- 1)
     registers.interrupt.move(to: rise.map { board.cycles(ofTicks: $0, at: Self.frequency) }, on: board, target: target)
   }
 
@@ -112,6 +114,6 @@ public final class IntervalTimer8254: BoardDevice, PortHandler, EventHandler {
     registers.interrupt.kept()
     // The output was low for a tick or half a period; the controllers latch the edge, and missed ones are one.
     line.pulse()
-    appoint()
+    appoint(notBefore: Self.leastDistance)
   }
 }

@@ -96,6 +96,9 @@ public final class Serial16550: BoardDevice, PortHandler, EventHandler {
     refill()
   }
 
+  /// Bytes that wait for the guest; whoever feeds it may wait too.
+  public var backlogCount: Int { registers.backlog.count }
+
   private var isLooped: Bool { registers.modemControl & 0x10 != 0 }
   private var capacity: Int { registers.isFIFO ? 16 : 1 }
 

@@ -114,6 +114,11 @@ import Testing
     rig.write(0x148, 200, size: 8)
     rig.rig.test.advance(by: 1000)
     #expect(rig.taken() == [0x30])
+    // Another one's edge on the same pin.
+    rig.write(0x108, 300, size: 8)
+    rig.write(0x100, 4 | 2 << 9)
+    rig.rig.test.advance(by: 1000)
+    #expect(rig.taken() == [0x30])
   }
 
   @Test func aLevelWaitsForItsStatusBit() throws {

@@ -259,7 +259,7 @@ import Testing
     rig.test.clock.now = 1_000_000
     rig.test.board.dispatchDue()
     #expect(rig.edges == [1_000_000])
-    #expect(rig.test.board.queue.nextDue == 1_000_001)
+    #expect(rig.test.board.queue.nextDue == 1_000_011)
   }
 
   @Test func stateGoesThereAndBack() throws {
