@@ -19,6 +19,8 @@ public final class Board {
     public var deadlineMoved: (Cycles) -> Void = { _ in }
     /// A window of device memory appeared (true) or went (false).
     public var memoryClaimed: (Range<UInt64>, Bool) -> Void = { _, _ in }
+    /// Whether the machine has frames in a window that nothing is in, neither RAM nor ROM: a device may keep its memory there.
+    public var hasSpareFrames: (Range<UInt64>) -> Bool = { _ in false }
     /// The A20 gate opened or closed.
     public var addressLine20: (Bool) -> Void = { _ in }
     /// The whole machine is to be reset after this instruction.
@@ -207,14 +209,19 @@ public final class Board {
   /// Gives a window of physical memory to a device.
   public func claimMemory(_ range: Range<UInt64>, by handler: any MemoryHandler) {
     guard !range.isEmpty else { return }
+    let isAlone = !hasMemory(range)
     windows.append(Window(range: range, handler: handler))
     outside.memoryClaimed(range, true)
+    if isAlone, let handler = handler as? any FrameBackedMemory, outside.hasSpareFrames(range) {
+      handler.windowOpened(at: range.lowerBound, in: memory)
+    }
   }
 
   /// Takes a window away again; `range` as claimed.
   public func releaseMemory(_ range: Range<UInt64>, by handler: any MemoryHandler) {
     guard let index = windows.lastIndex(where: { $0.range == range && $0.handler === handler }) else { return }
     windows.remove(at: index)
+    (handler as? any FrameBackedMemory)?.windowClosed()
     outside.memoryClaimed(range, false)
   }
 

@@ -1,5 +1,6 @@
 import Devices
 import Foundation
+import GuestMemory
 
 /// A device on the motherboard: a value of registers and functions on it. Its future work is events on the board's queue.
 public protocol BoardDevice: AnyObject {
@@ -45,6 +46,15 @@ public protocol MemoryHandler: AnyObject {
   ///   - size: 1, 2, 4 or 8 bytes; any alignment.
   func readMemory(_ offset: UInt64, size: Int) -> UInt64
   func writeMemory(_ offset: UInt64, size: Int, value: UInt64)
+}
+
+/// Device memory that may lie in the machine's own frames while its window is open: the processor then reaches it without asking.
+public protocol FrameBackedMemory: MemoryHandler {
+  /// The window opened at an address where the machine has frames and nothing else is. The handler may make them RAM and keep its bytes
+  /// there; it is still asked where another window came to lie above.
+  func windowOpened(at address: UInt64, in memory: MachineMemory)
+  /// The window closes; called for every one.
+  func windowClosed()
 }
 
 /// Does what is due.

@@ -10,6 +10,9 @@ public struct TerminalKeyboard: Sendable {
 
   public init() {}
 
+  /// Something is held that the next bytes may end.
+  public var isInSequence: Bool { !held.isEmpty }
+
   /// - Returns: scan codes; an escape sequence that has begun waits for its end.
   public mutating func translate(_ bytes: some Sequence<UInt8>) -> [UInt8] {
     var codes: [UInt8] = []

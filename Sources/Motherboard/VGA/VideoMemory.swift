@@ -8,66 +8,104 @@ import GuestMemory
 #endif
 
 /// The adapter's memory, and its linear window for PCI. The one owner of the bytes: the adapter, the renderer and the window all go
-/// through it, so that they may as well be frames of the machine's memory (`init(frames:byteCount:)`).
+/// through it, and it may keep them in the machine's own frames while the window is open (`windowOpened`), where the processor finds them
+/// as it finds RAM.
 ///
 /// The four planes of the VGA lie beside each other: byte `4n + p` is address `n` of plane `p`, so that one 32-bit word holds what the
 /// latches hold, and packed pixels lie in a row.
 ///
-/// Invariants of the unsafe parts: `bytes` is valid for `byteCount` bytes, a power of two, as long as the object lives; every access is
-/// masked or checked against it; used from the vCPU's thread only.
-public final class VideoMemory: MemoryHandler {
+/// Invariants of the unsafe parts: `bytes` is valid for `byteCount` bytes, a power of two, as long as the object lives and no window opens
+/// or closes; every access is masked or checked against it; used from the vCPU's thread only.
+public final class VideoMemory: FrameBackedMemory {
   public let byteCount: Int
-  public let bytes: UnsafeMutablePointer<UInt8>
-  /// Stores that do not come through this object (frames that the guest maps) are not heard of: whoever draws must look.
-  public let hearsOfChanges: Bool
-  private let isOwner: Bool
-  /// Whether the next change is to be told.
-  private let isArmed: UnsafeMutablePointer<Bool>
+  /// Where the bytes are now.
+  public var bytes: UnsafeMutablePointer<UInt8> { place.pointee.bytes }
+  /// Whether the bytes are in the machine's frames: stores of the processor's to the linear window are then not heard of.
+  public var isInFrames: Bool { place.pointee.isInFrames }
+
+  private struct Place {
+    var bytes: UnsafeMutablePointer<UInt8>
+    var isInFrames = false
+    /// Whether the next change is to be told.
+    var isArmed = false
+  }
+  /// One element; a pointer, so that an access costs no more than that.
+  private let place: UnsafeMutablePointer<Place>
+  /// The bytes' place while no window lends frames.
+  private let own: UnsafeMutablePointer<UInt8>
+  private var lent: (memory: MachineMemory, address: UInt64)?
   /// Called at the first change of memory or registers since `watch()`.
   var changed: () -> Void = {}
 
-  /// Memory of its own, all zero; it costs nothing until it is touched.
+  /// All zero; it costs nothing until it is touched.
   ///
   /// - Parameter byteCount: a power of two from 256 KiB to 256 MiB; another one is rounded down to one.
   public init(byteCount: Int = 16 << 20) {
-    self.byteCount = Self.powerOfTwo(byteCount)
+    let bounded = min(max(byteCount, 256 << 10), 256 << 20)
+    self.byteCount = 1 << (Int.bitWidth - 1 - bounded.leadingZeroBitCount)
     guard let memory = calloc(self.byteCount, 1) else { preconditionFailure("no memory for the display") }
-    bytes = memory.bindMemory(to: UInt8.self, capacity: self.byteCount)
-    isArmed = .allocate(capacity: 1)
-    isArmed.initialize(to: false)
-    isOwner = true
-    hearsOfChanges = true
-  }
-
-  /// Memory that is somebody else's, and outlives this object.
-  public init(frames: UnsafeMutableRawPointer, byteCount: Int) {
-    self.byteCount = Self.powerOfTwo(byteCount)
-    bytes = frames.bindMemory(to: UInt8.self, capacity: self.byteCount)
-    isArmed = .allocate(capacity: 1)
-    isArmed.initialize(to: false)
-    isOwner = false
-    hearsOfChanges = false
+    own = memory.bindMemory(to: UInt8.self, capacity: self.byteCount)
+    place = .allocate(capacity: 1)
+    place.initialize(to: Place(bytes: own))
   }
 
   deinit {
-    if isOwner { free(bytes) }
-    isArmed.deallocate()
+    free(own)
+    place.deallocate()
   }
 
-  private static func powerOfTwo(_ count: Int) -> Int {
-    let bounded = min(max(count, 256 << 10), 256 << 20)
-    return 1 << (Int.bitWidth - 1 - bounded.leadingZeroBitCount)
+  // MARK: - Frames
+
+  /// The window opened over frames that hold nothing: the bytes move there.
+  public func windowOpened(at address: UInt64, in memory: MachineMemory) {
+    guard lent == nil, address & 4095 == 0, memory.contains(address, byteCount) else { return }
+    let first = Int(address >> 12)
+    memory.setKind(.ram, frames: first..<first + byteCount / 4096)
+    guard let frames = memory.writable(address, byteCount)?.baseAddress else { return }
+    forEachPage { frames.advanced(by: $0).copyMemory(from: $1, byteCount: 4096) }
+    place.pointee.bytes = frames.bindMemory(to: UInt8.self, capacity: byteCount)
+    place.pointee.isInFrames = true
+    lent = (memory, address)
+  }
+
+  /// The window is about to close: the bytes come back, and the frames hold nothing again.
+  public func windowClosed() {
+    guard let lent else { return }
+    memset(own, 0, byteCount)
+    forEachPage { (own + $0).update(from: $1.assumingMemoryBound(to: UInt8.self), count: 4096) }
+    // What was decoded there goes too.
+    lent.memory.willWrite(lent.address, byteCount)
+    if madvise(bytes, byteCount, Int32(MADV_DONTNEED)) != 0 { memset(bytes, 0, byteCount) }
+    place.pointee.bytes = own
+    place.pointee.isInFrames = false
+    self.lent = nil
+  }
+
+  /// Each page that is not zero, and where it starts.
+  private func forEachPage(_ body: (Int, UnsafeRawPointer) -> Void) {
+    let zero = [UInt8](repeating: 0, count: 4096)
+    zero.withUnsafeBytes { zero in
+      guard let nothing = zero.baseAddress else { return }
+      for start in stride(from: 0, to: byteCount, by: 4096) where memcmp(bytes + start, nothing, 4096) != 0 {
+        body(start, UnsafeRawPointer(bytes + start))
+      }
+    }
+  }
+
+  /// Frames that are written by anybody but the processor may hold code.
+  private func dropCode(_ offset: Int, _ count: Int) {
+    if let lent, count > 0 { lent.memory.willWrite(lent.address &+ UInt64(offset), count) }
   }
 
   // MARK: - Changes
 
   /// Asks to be told of the next change.
-  func watch() { isArmed.pointee = true }
+  func watch() { place.pointee.isArmed = true }
 
   /// Something that may be visible changed.
   @inline(__always) func touch() {
-    if isArmed.pointee {
-      isArmed.pointee = false
+    if place.pointee.isArmed {
+      place.pointee.isArmed = false
       changed()
     }
   }
@@ -79,7 +117,9 @@ public final class VideoMemory: MemoryHandler {
   }
 
   @inline(__always) func setWord(_ address: Int, _ value: UInt32) {
-    UnsafeMutableRawPointer(bytes).storeBytes(of: value, toByteOffset: (address &* 4) & (byteCount - 4), as: UInt32.self)
+    let offset = (address &* 4) & (byteCount - 4)
+    if isInFrames { dropCode(offset, 4) }
+    UnsafeMutableRawPointer(bytes).storeBytes(of: value, toByteOffset: offset, as: UInt32.self)
     touch()
   }
 
@@ -88,7 +128,9 @@ public final class VideoMemory: MemoryHandler {
   /// Sets bytes to 0; beyond the end nothing.
   func clear(_ start: Int, count: Int) {
     let start = min(max(start, 0), byteCount)
-    memset(bytes + start, 0, min(max(count, 0), byteCount - start))
+    let count = min(max(count, 0), byteCount - start)
+    dropCode(start, count)
+    memset(bytes + start, 0, count)
     touch()
   }
 
@@ -107,6 +149,7 @@ public final class VideoMemory: MemoryHandler {
 
   public func writeMemory(_ offset: UInt64, size: Int, value: UInt64) {
     guard offset < UInt64(byteCount), size <= byteCount - Int(offset) else { return }
+    if isInFrames { dropCode(Int(offset), size) }
     let start = UnsafeMutableRawPointer(bytes + Int(offset))
     switch size {
     case 1: start.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
@@ -129,14 +172,9 @@ public final class VideoMemory: MemoryHandler {
   /// The contents: pages that are not zero, in order. O(byteCount).
   var pages: [Page] {
     get {
-      let zero = [UInt8](repeating: 0, count: 4096)
-      return zero.withUnsafeBytes { zero in
-        (0..<byteCount / 4096).compactMap { number in
-          let page = UnsafeRawPointer(bytes + number * 4096)
-          guard let nothing = zero.baseAddress, memcmp(page, nothing, 4096) != 0 else { return nil }
-          return Page(number: number, bytes: Data(bytes: page, count: 4096))
-        }
-      }
+      var pages: [Page] = []
+      forEachPage { pages.append(Page(number: $0 / 4096, bytes: Data(bytes: $1, count: 4096))) }
+      return pages
     }
     set {
       clear(0, count: byteCount)

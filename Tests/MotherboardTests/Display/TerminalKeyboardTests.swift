@@ -47,6 +47,24 @@ import Testing
     #expect(keyboard.flush() == [])
   }
 
+  @Test func escapeIsAKeyWhenNothingFollows() throws {
+    let test = try TestBoard()
+    var codes: [UInt8] = []
+    let typist = TerminalTypist(board: test.board) { codes += $0 }
+    typist.type([0x1B])
+    test.advance(by: 40_000_000)
+    #expect(codes == [])
+    // In time for a sequence.
+    typist.type([0x5B])
+    test.advance(by: 40_000_000)
+    typist.type([0x41])
+    #expect(codes == [0xE0, 0x48, 0xE0, 0xC8] && test.board.queue.isEmpty)
+    typist.type([0x61, 0x1B])
+    test.advance(by: 50_000_000)
+    #expect(codes == [0xE0, 0x48, 0xE0, 0xC8, 0x1E, 0x9E, 0x01, 0x81])
+    #expect(test.board.queue.isEmpty)
+  }
+
   @Test func keysHaveNames() {
     #expect(ScanCodes.chord(["ctrl", "alt", "delete"]) == [0x1D, 0x38, 0xE0, 0x53, 0xE0, 0xD3, 0xB8, 0x9D])
     #expect(ScanCodes.chord(["f12"]) == [0x58, 0xD8])

@@ -371,4 +371,49 @@ struct VGABench {
     bench.crtc(0x0F, 3)
     #expect(told == 2)
   }
+
+  @Test func theLinearMemoryMovesToTheMachinesFramesAndBack() throws {
+    let test = try TestBoard(frames: 2048)
+    let frames = Int(0x40_0000) >> 12..<Int(0x50_0000) >> 12
+    let memory = test.board.memory
+    memory.setKind(.absent, frames: frames)
+    test.board.outside.memoryClaimed = { range, isThere in
+      if range.lowerBound == 0x40_0000 { memory.setKind(isThere ? .device : .absent, frames: frames) }
+    }
+    test.board.outside.hasSpareFrames = { $0 == 0x40_0000..<0x50_0000 }
+    var dropped: [UInt64] = []
+    memory.codeWillChange = { address, _ in dropped.append(address) }
+    let vga = VGA(board: test.board, rom: [], memory: VideoMemory(byteCount: 1 << 20))
+    vga.memory.writeMemory(0x1_2345, size: 4, value: 0xCAFE_F00D)
+    vga.function.write(0x10, size: 4, 0x40_0000)
+    vga.function.write(4, size: 2, 2)
+    #expect(vga.memory.isInFrames)
+    #expect(memory.load(0x41_2345, as: UInt32.self) == 0xCAFE_F00D)
+    // What either side writes the other sees, and code there is dropped.
+    memory.store(UInt32(7), at: 0x40_0000)
+    #expect(vga.memory.word(0) == 7)
+    memory.codeLines[0x412] = 1
+    vga.memory.writeMemory(0x1_2000, size: 1, value: 9)
+    vga.memory.setWord(0x1_2004 / 4, 5)
+    #expect(dropped == [0x41_2000, 0x41_2004])
+    #expect(memory.load(0x41_2004, as: UInt8.self) == 5)
+    let state = vga.encodedState()
+    // Over another window it cannot: it is asked, as any device.
+    vga.function.write(4, size: 2, 0)
+    #expect(!vga.memory.isInFrames)
+    memory.setKind(.ram, frames: frames)
+    #expect(memory.load(0x41_2345, as: UInt32.self) == 0)
+    vga.function.write(0x10, size: 4, 0x60_0000)
+    vga.function.write(4, size: 2, 2)
+    #expect(!vga.memory.isInFrames)
+    #expect(test.board.readMemory(0x61_2345, size: 4) == 0xCAFE_F00D)
+    test.board.outside.hasSpareFrames = { _ in true }
+    let other = VideoMemory(byteCount: 1 << 20)
+    test.board.claimMemory(0x68_0000..<0x78_0000, by: other)
+    #expect(!other.isInFrames)
+    vga.function.write(0x10, size: 4, 0x40_0000)
+    #expect(vga.memory.isInFrames && vga.encodedState() == state)
+    vga.reset()
+    #expect(!vga.memory.isInFrames && vga.memory.word(0) == 7)
+  }
 }
