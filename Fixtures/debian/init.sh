@@ -15,13 +15,15 @@ network() {
   ip link set lo up
   ip link set eth0 up 2>/dev/null && udhcpc -q -n -t 5 -T 2 -i eth0 -s /etc/udhcpc.sh >/dev/null 2>&1
 }
+disk=/dev/xvda
+[ -d /sys/block/xvda ] || disk=/dev/sda
 test=$(option pv.test)
 case "$test" in
   "")
     network
     hostname paravane
     echo
-    echo "A shell inside $(uname -sr). Try: ip addr, ping 10.0.2.2, mke2fs /dev/xvda, mount /dev/xvda /mnt, poweroff"
+    echo "A shell inside $(uname -sr). Try: ip addr, ping 10.0.2.2, mke2fs $disk, mount $disk /mnt, poweroff"
     # The host asks for an orderly end: the kernel runs poweroff, which signals this process.
     trap 'sync; poweroff -f' USR2 TERM
     setsid cttyhack sh </dev/console >/dev/console 2>&1 &
@@ -29,14 +31,14 @@ case "$test" in
     ;;
   boot) ls /sys/block /sys/class/net ;;
   disk-write) # a file system with a random file; prints its sum
-    mke2fs -F /dev/xvda >/dev/null 2>&1 && mount -t ext4 /dev/xvda /mnt || mount -t ext2 /dev/xvda /mnt
+    mke2fs -F $disk >/dev/null 2>&1 && mount -t ext4 $disk /mnt || mount -t ext2 $disk /mnt
     dd if=/dev/urandom of=/mnt/file bs=1M count="$(option pv.megabytes)" 2>/dev/null
     sync
     echo "SUM $(sha256sum < /mnt/file)"
     umount /mnt
     ;;
   disk-kill) # a file that is flushed, its sum, and then writing without end: the host kills the machine in the middle
-    mke2fs -F /dev/xvda >/dev/null 2>&1 && mount -t ext4 /dev/xvda /mnt || mount -t ext2 /dev/xvda /mnt
+    mke2fs -F $disk >/dev/null 2>&1 && mount -t ext4 $disk /mnt || mount -t ext2 $disk /mnt
     dd if=/dev/urandom of=/mnt/file bs=1M count="$(option pv.megabytes)" 2>/dev/null
     sync
     echo "SUM $(sha256sum < /mnt/file)"
@@ -46,8 +48,14 @@ case "$test" in
     done
     ;;
   disk-read)
-    mount -t ext4 -o ro /dev/xvda /mnt
+    mount -t ext4 -o ro $disk /mnt
     echo "SUM $(sha256sum < /mnt/file)"
+    umount /mnt
+    ;;
+  disc) # the CD's marker file
+    mount -t iso9660 -o ro /dev/sr0 /mnt
+    echo "SUM $(sha256sum < /mnt/marker)"
+    ls /mnt
     umount /mnt
     ;;
   network)
@@ -58,7 +66,7 @@ case "$test" in
     ;;
   *) echo "unknown pv.test=$test" ;;
 esac
-dmesg | grep -E 'WARNING:|BUG:|Oops|unchecked MSR|Call Trace' | sed 's/^/DMESG /'
+dmesg | grep -E 'WARNING:|BUG:|Oops|MP-BIOS bug|I/O error|unchecked MSR|Call Trace' | sed 's/^/DMESG /'
 [ -z "$test" ] || echo "TEST-DONE"
 sync
 poweroff -f

@@ -1,6 +1,7 @@
 #!/bin/bash
 # kernel.sh FLAVOUR DIR: fetches Debian's stock kernel of a flavour (cloud-amd64, amd64) by package name into DIR, as
-# vmlinuz-FLAVOUR, and makes initrd-FLAVOUR.cpio: busybox, the PV front ends, ext4, and init.sh beside this script.
+# vmlinuz-FLAVOUR, and makes two RAM disks of busybox, ext4, isofs and init.sh beside this script: initrd-FLAVOUR.cpio with the PV
+# front ends, and initrd-FLAVOUR-pc.cpio with a PC's disk controller and network card (which the cloud kernel has not).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 flavour=$1
@@ -19,21 +20,30 @@ if [ ! -e "vmlinuz-$flavour" ] || [ ! -d "tree-$flavour/lib/modules" ]; then
   rm -rf download
   cp tree-"$flavour"/boot/vmlinuz-* "vmlinuz-$flavour"
 fi
-[ "initrd-$flavour.cpio" -nt "$here/init.sh" ] && [ "initrd-$flavour.cpio" -nt "$here/kernel.sh" ] && exit 0
+made() { [ "$1" -nt "$here/init.sh" ] && [ "$1" -nt "$here/kernel.sh" ]; }
+made "initrd-$flavour.cpio" && made "initrd-$flavour-pc.cpio" && exit 0
 version=$(ls "tree-$flavour/lib/modules")
 [ -e "tree-$flavour/lib/modules/$version/modules.dep.bin" ] || depmod -b "tree-$flavour" "$version"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work"/{bin,dev,etc,lib/modules,mnt,proc,root,sys,tmp}
-cp /bin/busybox "$work/bin/busybox"
-install -m 755 "$here/init.sh" "$work/init"
-install -m 755 "$here/udhcpc.sh" "$work/etc/udhcpc.sh"
-ordered=$(for module in xen-blkfront xen-netfront af_packet ext4 crc32c_generic isofs; do
-  modprobe -d "tree-$flavour" -S "$version" --show-depends "$module" 2>/dev/null | awk '$1 == "insmod" {print $2}'
-done | awk '!seen[$0]++')
-for module in $ordered; do
-  cp "$module" "$work/lib/modules/"
-  basename "$module" >> "$work/lib/modules/order"
-done
-(cd "$work" && find . | LC_ALL=C sort | cpio -o -H newc --quiet -R 0:0) > "initrd-$flavour.cpio.new"
-mv "initrd-$flavour.cpio.new" "initrd-$flavour.cpio"
+
+# ramdisk NAME MODULE…
+ramdisk() {
+  local name=$1 tree=$work/$1 module ordered
+  shift
+  mkdir -p "$tree"/{bin,dev,etc,lib/modules,mnt,proc,root,sys,tmp}
+  cp /bin/busybox "$tree/bin/busybox"
+  install -m 755 "$here/init.sh" "$tree/init"
+  install -m 755 "$here/udhcpc.sh" "$tree/etc/udhcpc.sh"
+  ordered=$(for module in "$@"; do
+    modprobe -d "tree-$flavour" -S "$version" --show-depends "$module" 2>/dev/null | awk '$1 == "insmod" {print $2}'
+  done | awk '!seen[$0]++')
+  for module in $ordered; do
+    cp "$module" "$tree/lib/modules/"
+    basename "$module" >> "$tree/lib/modules/order"
+  done
+  (cd "$tree" && find . | LC_ALL=C sort | cpio -o -H newc --quiet -R 0:0) > "$name.new"
+  mv "$name.new" "$name"
+}
+ramdisk "initrd-$flavour.cpio" xen-blkfront xen-netfront af_packet ext4 crc32c_generic isofs
+ramdisk "initrd-$flavour-pc.cpio" ata_piix sd_mod sr_mod e1000 af_packet ext4 crc32c_generic isofs
