@@ -9,14 +9,17 @@ struct VGATarget: FuzzTarget {
   private let board: Board
   private final class Clock { var now: Cycles = 0 }
   private let clock = Clock()
+  private var linear: UInt32 = 0
   private final class Count { var bytes = 0 }
   private let shown = Count()
   private let display: TerminalDisplay
 
   init() throws {
     let clock = clock
-    board = Board(memory: try MachineMemory(frameCount: 16), cyclesPerSecond: 1_000_000_000, startTime: 0)
+    board = Board(memory: try MachineMemory(frameCount: 2048), cyclesPerSecond: 1_000_000_000, startTime: 0)
     board.outside.now = { clock.now }
+    // From 4 MiB on the linear memory may lie in the machine's frames.
+    board.outside.hasSpareFrames = { $0.lowerBound >= 4 << 20 && $0.upperBound <= 8 << 20 }
     vga = VGA(board: board, rom: [0x55, 0xAA, 1], memory: VideoMemory(byteCount: 1 << 20))
     let shown = shown
     display = TerminalDisplay(vga: vga) { shown.bytes += $0.count }
@@ -26,7 +29,8 @@ struct VGATarget: FuzzTarget {
   var summary: String { ", \(shown.bytes) bytes to the terminal" }
 
   mutating func run(_ random: inout SeededRandom) -> String? {
-    vga.function.write(0x10, size: 4, 0xFD00_0000)
+    linear = random.oneIn(2) ? 0xFD00_0000 : 0x50_0000
+    vga.function.write(0x10, size: 4, linear)
     vga.function.write(0x18, size: 4, 0xFEB0_0000)
     vga.function.write(4, size: 2, 3)
     for _ in 0..<400 {
@@ -55,12 +59,15 @@ struct VGATarget: FuzzTarget {
     case 7: _ = board.readPort(UInt16(0x3B0 + random.below(0x30)), size: size)
     case 8: memory(0xA0000 + random.below(0x2_0000), 1 << Int(random.below(4)), &random)
     case 9:
-      memory(0xFD00_0000 + (random.oneIn(4) ? 0xF_FFF0 + random.below(32) : random.below(1 << 20)), 1 << Int(random.below(4)), &random)
+      memory(UInt64(linear) + (random.oneIn(4) ? 0xF_FFF0 + random.below(32) : random.below(1 << 20)), 1 << Int(random.below(4)), &random)
     case 10: memory(0xFEB0_0000 + random.below(0x700), 1 << Int(random.below(4)), &random)
     default:
       if random.oneIn(40) { vga.reset() }
       vga.function.write(Int(random.below(64)) & ~3, size: 4, UInt32(truncatingIfNeeded: Mutator.word(&random)))
-      if random.oneIn(4) { vga.function.write(4, size: 2, 3) }
+      if random.oneIn(2) {
+        vga.function.write(0x10, size: 4, linear)
+        vga.function.write(4, size: 2, 3)
+      }
     }
   }
 
