@@ -1,7 +1,8 @@
 import Foundation
 import Silicon
 
-/// `paravane-fuzz silicon …` holds the processor's engines against the host's processor; `paravane-fuzz TARGET …` gives hostile input to
+/// `paravane-fuzz silicon …` holds the processor's engines against the host's processor, `paravane-fuzz vectors …` against what was
+/// recorded on older ones; `paravane-fuzz TARGET …` gives hostile input to
 /// a part, or holds the engines against each other (`sequences`).
 @main
 struct Main {
@@ -9,6 +10,10 @@ struct Main {
     var arguments = Array(CommandLine.arguments.dropFirst())
     guard !arguments.isEmpty else { usage() }
     let target = arguments.removeFirst()
+    if target == "vectors" {
+      guard let directory = arguments.first, !directory.hasPrefix("--") else { usage() }
+      exit(VectorsCommand(directory: directory, options: Options(Array(arguments.dropFirst()))).run())
+    }
     let options = Options(arguments)
     switch target {
     case "silicon": exit(SiliconCommand(options: options).run())
@@ -52,6 +57,7 @@ struct Main {
       usage: paravane-fuzz TARGET [--seconds N] [--seed N] [--first N] [--count N] [--verbose]
              TARGET: \(names.joined(separator: ", "))
              paravane-fuzz silicon [--seed N] [--count N] [--only MNEMONIC[,MNEMONIC…]] [--jobs N] [--first N] [--translator] [--length N] [--strict] [--samples N]
+             paravane-fuzz vectors DIRECTORY [--only PREFIX] [--count N] [--samples N]
       """
     FileHandle.standardError.write(Data((text + "\n").utf8))
     exit(64)

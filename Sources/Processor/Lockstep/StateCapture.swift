@@ -49,6 +49,8 @@ struct StateField: Sendable {
     add(\.cpl, UInt32.self, "cpl")
     add(\.mode, UInt32.self, "mode")
     add(\.interrupt_shadow, UInt8.self, "interrupt shadow")
+    add(\.nonmaskable_blocked, UInt32.self, "non-maskable interrupts blocked")
+    add(\.tsc_offset, UInt64.self, "time-stamp counter's offset")
     add(\.mxcsr, UInt32.self, "mxcsr")
     add(\.x87_control_status, UInt32.self, "x87 control and status")
     add(\.x87_top, UInt32.self, "x87 top")

@@ -86,6 +86,8 @@ extension VCPU {
   func deliver(_ first: Delivery, instruction: UInt64) -> Exit? {
     var event = first
     while true {
+      // A cycle that is no instruction's: handlers that fault at their first instruction must not stop the clock.
+      advance(cycles: 1)
       let cpl = cpu.pointee.cpl
       // The tables and most handlers' stacks are the supervisor's.
       setPrivilege(cpl == 3 ? 0 : cpl)
