@@ -109,6 +109,7 @@ extension GuestMachine {
     case .console(let bytes): feedConsole(bytes)
     case .packet(let vif, let frame): receivePacket(vif: vif, frame: frame)
     case .diskCompletion(let token): backEndCompletion(token)
+    case .monitor(let request): answer(request)
     case .timeout: endedBy = .timeout
     case .leave: endedBy = .poweroff
     case .signal(let number):
@@ -149,6 +150,7 @@ extension GuestMachine {
 
   func finish() -> Outcome {
     close()
+    monitor?.stop()
     let outcome = makeOutcome()
     collectStatistics(outcome)
     return outcome

@@ -19,6 +19,7 @@ public class GuestMachine {
   let startedAt = monotonicNanoseconds()
   let processorTimeAtStart = processorNanoseconds()
   var endedBy: Outcome.Ending?
+  var monitor: MonitorServer?
   /// The engine in use.
   public internal(set) var engine = EngineChoice.interpreter
   /// Why `auto` did not take the translator, for the line at start.
@@ -43,10 +44,10 @@ public class GuestMachine {
   /// At every multiple of this many cycles the mailbox is looked at: outside input enters at fixed cycles.
   var sliceCycles: UInt64 { max(options.cyclesPerSecond / 1000, 1) }
 
-  init(options: RunOptions, frameCount: Int) throws {
+  init(options: RunOptions, memory: MachineMemory) {
     self.options = options
+    self.memory = memory
     keeper = ClockKeeper(cyclesPerSecond: options.cyclesPerSecond, now: monotonicNanoseconds())
-    memory = try MachineMemory(frameCount: frameCount)
   }
 
   // MARK: - What a platform makes of it
@@ -72,6 +73,12 @@ public class GuestMachine {
   func receivePacket(vif: Int, frame: [UInt8]) {}
   /// Asks the guest to power off; false if there is nobody to ask.
   func askForPowerOff() -> Bool { false }
+  /// Writes the screen to a file as PNG, or says why not.
+  func dumpScreen(to path: String) -> String? { "a \(options.type.rawValue) guest has no screen" }
+  /// Presses keys one after the other and lets them go, or says why not.
+  func press(_ keys: [String]) -> String? { "a \(options.type.rawValue) guest has no keyboard" }
+  /// The reset button, or why there is none.
+  func resetByHand() -> String? { "a \(options.type.rawValue) guest has no reset button" }
   /// Lets go of the host's files and threads.
   func close() {}
   /// How the platform's guest ended.
@@ -105,6 +112,6 @@ func makeMachine(
 ) throws -> GuestMachine {
   switch options.type {
   case .pv: try PVMachine.make(options: options, console: console, say: say)
-  case .hvm: throw MachineError(status: 64, message: "--type hvm is not available yet")
+  case .hvm: try PCMachine.make(options: options, console: console, say: say)
   }
 }

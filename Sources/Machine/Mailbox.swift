@@ -1,3 +1,5 @@
+import HostLinks
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
@@ -14,6 +16,8 @@ public enum OutsideInput: Sendable, Equatable {
   case signal(Int32)
   /// The host finished a disk request (only under `--clock host`).
   case diskCompletion(token: UInt64)
+  /// Asked at the monitor's socket.
+  case monitor(MonitorRequest)
   /// `--timeout` ran out.
   case timeout
   /// The user left the console.

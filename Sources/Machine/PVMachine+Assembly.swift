@@ -32,19 +32,6 @@ extension PVMachine {
     return machine
   }
 
-  private static func readFile(_ path: String, what: String) throws -> [UInt8] {
-    let url = URL(fileURLWithPath: path)
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-      throw MachineError(status: 66, message: "\(path): cannot open the \(what): no such file")
-    }
-    guard !isDirectory.boolValue else { throw MachineError(status: 66, message: "\(path): cannot open the \(what): it is a directory") }
-    guard let data = try? Data(contentsOf: url) else {
-      throw MachineError(status: 66, message: "\(path): cannot read the \(what): check its permissions")
-    }
-    return [UInt8](data)
-  }
-
   private static func loadKernel(_ path: String) throws -> KernelImage {
     let bytes = try readFile(path, what: "kernel")
     do {
@@ -66,13 +53,7 @@ extension PVMachine {
     }
     vcpu = VCPU(memory: memory)
     vcpu.seed(options.seed)
-    if options.engine != .interpreter && vcpu.enableTranslator(report: options.verbose > 0) {
-      engine = .translator
-    } else if options.engine == .translator || options.engine == .lockstep {
-      let name = options.engine.rawValue
-      throw MachineError(
-        status: 69, message: "--engine \(name) wants an x86-64 host that gives executable memory; say --engine interpreter")
-    }
+    try chooseEngine()
     timers = [Array(repeating: nil, count: TimerKind.allCases.count)]
     domain = Domain(id: DomainID(1), memory: memory, frames: frames, initialPages: pages, services: self)
     domain.uuid = options.uuid
@@ -111,12 +92,7 @@ extension PVMachine {
       }
     }
     try connectBackEnds(start, storePort: storePort, consolePort: consolePort, console: console, say: say)
-    if let timeout = options.timeout {
-      let mailbox = self.mailbox
-      Thread.detachNewThread {
-        Thread.sleep(forTimeInterval: timeout)
-        mailbox.post(.timeout)
-      }
-    }
+    try startMonitor()
+    startTimeout()
   }
 }

@@ -24,18 +24,6 @@ final class MachineDevices {
   }
 }
 
-/// Guest time as other threads may read it (libslirp's clock): nanoseconds, published at each slice.
-final class PublishedClock: @unchecked Sendable {
-  // Invariant: one aligned word, written by the machine's thread and read by others.
-  private let value = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
-  init() { value.initialize(to: 0) }
-  deinit { value.deallocate() }
-  var nanoseconds: Int64 {
-    get { value.pointee }
-    set { value.pointee = newValue }
-  }
-}
-
 extension PVMachine {
   func connectBackEnds(
     _ start: StartOfDay, storePort: UInt32, consolePort: UInt32, console given: (any ConsoleLink)?,
@@ -48,12 +36,7 @@ extension PVMachine {
       domain, schedule: { [unowned self] cycle, token in queue.schedule(at: cycle, target: EventTarget.backEnd, payload: token) },
       hostIsDone: hostIsDone)
     let hub = BackEndHub(guest: guest, store: Store())
-    let console: any ConsoleLink
-    do {
-      console = try given ?? makeConsoleLink(options.console, announce: say)
-    } catch {
-      throw MachineError(status: 64, message: "\(error)")
-    }
+    let console = try makeConsole(given, say)
     devices = MachineDevices(guest: guest, hub: hub, console: console)
     domain.grants.setEntry(ref: 0, flags: 1, domid: .control, frame: start.consoleFrame)
     domain.grants.setEntry(ref: 1, flags: 1, domid: .control, frame: start.storeFrame)
@@ -69,12 +52,8 @@ extension PVMachine {
       hub.connectConsole(address: start.consoleFrame << 12, port: consolePort, sink: { console.write($0) })
     else { throw MachineError(status: 70, message: "the store or the console could not be connected") }
     for disk in options.disks { try addDisk(disk, hub) }
-    for (index, interface) in options.interfaces.enumerated() { try addCard(interface, index, hub, say) }
-    do {
-      try console.start(receive: { mailbox.post(.console($0)) }, leave: { mailbox.post(.leave) })
-    } catch {
-      throw MachineError(status: 66, message: "\(error)")
-    }
+    for (index, interface) in options.interfaces.enumerated() { try addCard(interface, index, hub) }
+    try listen(to: console)
     liveOutside = console.isInteractive || options.interfaces.contains { $0.link != .none }
   }
 
@@ -87,63 +66,18 @@ extension PVMachine {
     configuration.isCDROM = disk.isCDROM
     configuration.isRemovable = disk.isCDROM
     configuration.isReadOnly = disk.readOnly
-    do {
-      hub.addDisk(configuration, device: try openImage(disk))
-    } catch let error as StorageError {
-      let status: Int32
-      switch error {
-      case .malformed, .unsupported: status = 65
-      default: status = 66
-      }
-      throw MachineError(status: status, message: "\(error)")
-    }
+    hub.addDisk(configuration, device: try openImage(disk))
   }
 
-  private func openImage(_ disk: DiskSpecification) throws -> any BlockDevice {
-    if disk.target.isEmpty { return MemoryBlockDevice(bytes: [], isReadOnly: true) }
-    guard isStepped else { return try Storage.openImage(path: disk.target, format: disk.format.rawValue, readOnly: disk.readOnly) }
-    let image = try Storage.openImage(path: disk.target, format: disk.format.rawValue, readOnly: true)
-    return OverlayBlockDevice(image, isReadOnly: disk.readOnly)
-  }
-
-  private func addCard(
-    _ interface: NetworkSpecification, _ index: Int, _ hub: BackEndHub, _ say: @escaping @Sendable (String) -> Void
-  ) throws {
-    let mailbox = self.mailbox
-    let deliver: @Sendable ([UInt8]) -> Void = { mailbox.post(.packet(vif: index, frame: $0)) }
+  private func addCard(_ interface: NetworkSpecification, _ index: Int, _ hub: BackEndHub) throws {
     var configuration = NetworkConfiguration(
       name: "eth\(index)", handle: UInt32(index), mac: interface.mac ?? macAddress(seed: options.seed, index: index))
     if let mtu = interface.mtu { configuration.mtu = mtu }
-    let link: any NetworkLink
-    do {
-      switch interface.link {
-      case .none: link = DisconnectedLink()
-      case .tap(let name): link = try DescriptorNetworkLink.tap(name, deliver: deliver)
-      case .socket(let path): link = try DescriptorNetworkLink.socket(path, deliver: deliver)
-      case .user:
-        let clock = publishedClock
-        let forwards = interface.forwards.map {
-          PortForward(
-            isUDP: $0.isUDP, hostAddress: $0.hostAddress, hostPort: $0.hostPort, guestAddress: $0.guestAddress, guestPort: $0.guestPort)
-        }
-        link = try UserNetworkLink(forwards: forwards, clock: { clock.nanoseconds }, deliver: deliver)
-      }
-    } catch {
-      throw MachineError(status: 69, message: "vif \(index): \(error)")
-    }
-    var outer = link
-    if index == 0, let path = options.capturePath {
-      do {
-        outer = CapturedLink(link, try PacketCapture(path: path)) { [unowned self] in wallClock }
-      } catch {
-        throw MachineError(status: 66, message: "\(error)")
-      }
-    }
-    devices.links.append(outer)
-    devices.cards.append(hub.addCard(configuration, link: outer))
+    let link = try makeLink(interface, index)
+    devices.links.append(link)
+    devices.cards.append(hub.addCard(configuration, link: link))
   }
 
-  func backEndEvent(_ port: UInt32) { devices?.guest.eventSent(port: port) }
   func shutDownLinks() {
     devices.hub.drainConsole()
     devices.console.stop()
@@ -168,49 +102,6 @@ extension PVMachine {
         dev: $0.dev, rx_bytes: $0.rxBytes, tx_bytes: $0.txBytes, rx_packets: $0.rxPackets, tx_packets: $0.txPackets)
     }
   }
-}
-
-/// A card without a cable.
-private final class DisconnectedLink: NetworkLink {
-  var receive: (([UInt8]) -> Void)?
-  func send(_ frame: [UInt8]) {}
-}
-
-/// A link whose frames are recorded on the way.
-private final class CapturedLink: NetworkLink {
-  private let link: any NetworkLink
-  private let capture: PacketCapture
-  private let now: () -> UInt64
-
-  init(_ link: any NetworkLink, _ capture: PacketCapture, now: @escaping () -> UInt64) {
-    self.link = link
-    self.capture = capture
-    self.now = now
-  }
-
-  var mtu: Int { link.mtu }
-  private var inner: (([UInt8]) -> Void)?
-  var receive: (([UInt8]) -> Void)? {
-    get { inner }
-    set {
-      guard let newValue else {
-        inner = nil
-        return
-      }
-      inner = { [capture, now] frame in
-        capture.record(frame, at: now())
-        newValue(frame)
-      }
-    }
-  }
-
-  func send(_ frame: [UInt8]) {
-    capture.record(frame, at: now())
-    link.send(frame)
-  }
-
-  func flush() { link.flush() }
-  var acceptsLargeSegments: Bool { link.acceptsLargeSegments }
 }
 
 /// 8-4-4-4-12 digits of 16 bytes.

@@ -19,7 +19,8 @@ public final class PVMachine: GuestMachine {
 
   public init(options: RunOptions) throws {
     let pages = options.memory * 256
-    try super.init(options: options, frameCount: FrameTable.machineFramesNeeded(guestPages: pages, order: options.frames))
+    let frames = FrameTable.machineFramesNeeded(guestPages: pages, order: options.frames)
+    super.init(options: options, memory: try MachineMemory(frameCount: frames))
   }
 
   private var v: PVCPU { domain.vcpus[0] }

@@ -9,6 +9,10 @@ public struct RunOptions: Sendable {
   public var uuid: [UInt8] = Array(repeating: 0, count: 16)
   public var kernel = ""
   public var ramdisk: String?
+  /// hvm: the BIOS; nil is the installed SeaBIOS.
+  public var firmware: String?
+  /// hvm: what to boot from, by xl's letters.
+  public var bootOrder = "cdn"
   public var commandLine = ""
   /// MiB.
   public var memory = 512
@@ -34,6 +38,10 @@ public struct RunOptions: Sendable {
   public var hypercallTracePath: String?
   /// `--console`.
   public var console = "stdio"
+  /// `--monitor unix:PATH`.
+  public var monitorPath: String?
+  /// hvm: the text screen on the terminal (`--display terminal`), instead of the serial port.
+  public var showsDisplay = false
   public var quiet = false
   public var verbose = 0
   public init() {}

@@ -10,7 +10,9 @@ struct Run: ParsableCommand {
     discussion: "CONFIG is an xl.cfg file; an option overrides the key it is named for. Standard output carries the guest's console.")
 
   @Argument(help: "An xl.cfg file.") var config: String?
-  @Option(help: ArgumentHelp("The platform: pv.", valueName: "pv")) var type: String?
+  @Option(help: ArgumentHelp("The platform: pv, or hvm: a whole PC with a BIOS.", valueName: "pv|hvm")) var type: String?
+  @Option(help: ArgumentHelp("hvm: the BIOS image; the installed SeaBIOS by default.", valueName: "path")) var firmware: String?
+  @Option(help: ArgumentHelp("hvm: what to boot from, in order: c disk, d CD-ROM, n network.", valueName: "order")) var boot: String?
   @Option(help: ArgumentHelp("Kernel: ELF or bzImage.", valueName: "path")) var kernel: String?
   @Option(help: ArgumentHelp("Initial RAM disk.", valueName: "path")) var ramdisk: String?
   @Option(help: ArgumentHelp("Kernel command line.", valueName: "text")) var cmdline: String?
@@ -32,6 +34,9 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("Machine frames: identity or scattered[:SEED].", valueName: "order")) var frames = "identity"
   @Option(help: ArgumentHelp("The processor the guest sees: v1, v2, v3 or max, and ±FEATURE…", valueName: "level")) var cpu = "v3"
   @Option(help: ArgumentHelp("stdio, pty, unix:PATH or file:PATH.", valueName: "link")) var console: String?
+  @Option(help: ArgumentHelp("hvm: none, or terminal: the text screen and the keyboard on the terminal.", valueName: "display"))
+  var display: String?
+  @Option(help: ArgumentHelp("A control socket: unix:PATH; see paravane monitor.", valueName: "unix:path")) var monitor: String?
   @Option(help: ArgumentHelp("Write statistics as JSON to a file at the end.", valueName: "path")) var stats: String?
   @Flag(help: "Put a digest of the final state into the statistics.") var digest = false
   @Option(help: ArgumentHelp("Give up after this much real time.", valueName: "seconds")) var timeout: Double?
@@ -93,7 +98,7 @@ struct Run: ParsableCommand {
     } catch let error as ConfigurationError {
       throw Failure.usage(config.map { "\($0): \(error)" } ?? "\(error)")
     }
-    guard !options.kernel.isEmpty else {
+    guard options.type == .hvm || !options.kernel.isEmpty else {
       throw Failure.usage("no kernel: say --kernel PATH, or kernel=\"PATH\" in the configuration")
     }
     return options
@@ -113,10 +118,11 @@ struct Run: ParsableCommand {
 
   private func apply(_ file: XLConfiguration?, to options: inout RunOptions) throws {
     let type = try type ?? file?.string("type") ?? "pv"
-    guard type == "pv" else {
-      guard type == "hvm" || type == "pvh" else { throw Failure.usage("type '\(type)' is none of pv, pvh, hvm") }
-      throw Failure.usage("--type \(type) is not available yet: this version runs pv guests")
-    }
+    if type == "pvh" { throw Failure.usage("--type pvh is not available yet: this version runs pv and hvm guests") }
+    guard let platform = GuestType(rawValue: type) else { throw Failure.usage("type '\(type)' is none of pv, pvh, hvm") }
+    options.type = platform
+    options.firmware = try firmware ?? file?.string("firmware_override")
+    options.bootOrder = try boot ?? file?.string("boot") ?? options.bootOrder
     switch engine {
     case "auto": options.engine = .auto
     case "interpreter": options.engine = .interpreter
@@ -143,6 +149,7 @@ struct Run: ParsableCommand {
     options.capturePath = capture
     if capture != nil && options.interfaces.isEmpty { throw Failure.usage("--capture: there is no --vif to capture from") }
     options.console = try console ?? file?.string("serial") ?? "stdio"
+    try applyDisplay(to: &options)
     options.statisticsPath = stats
     options.wantsDigest = digest
     options.timeout = timeout
@@ -163,6 +170,21 @@ struct Run: ParsableCommand {
       guard let parsed = UUID(uuidString: text) else { throw Failure.usage("uuid '\(text)' is no UUID") }
       options.uuid = withUnsafeBytes(of: parsed.uuid) { Array($0) }
     }
+  }
+
+  private func applyDisplay(to options: inout RunOptions) throws {
+    switch display {
+    case nil, "none": break
+    case "terminal":
+      guard options.type == .hvm else { throw Failure.usage("--display terminal: a \(options.type.rawValue) guest has no screen") }
+      options.showsDisplay = true
+    case let other?:
+      if other.hasPrefix("vnc:") { throw Failure.usage("--display \(other) is not available yet: say terminal or none") }
+      throw Failure.usage("--display '\(other)' is none of none, terminal")
+    }
+    guard let monitor else { return }
+    guard monitor.hasPrefix("unix:"), monitor.count > 5 else { throw Failure.usage("--monitor '\(monitor)': say unix:PATH") }
+    options.monitorPath = String(monitor.dropFirst(5))
   }
 
   private func commandLine(_ file: XLConfiguration?) throws -> String {

@@ -95,7 +95,7 @@ public enum MonitorCommand: Sendable, Equatable {
 }
 
 /// A command that came in, to be answered once, on any thread.
-public struct MonitorRequest: Sendable {
+public struct MonitorRequest: Sendable, Equatable {
   public let command: MonitorCommand
   let identity: JSONValue?
   let connection: MonitorConnection
@@ -107,6 +107,11 @@ public struct MonitorRequest: Sendable {
   public func fail(_ description: String) {
     guard case .object(let members) = MonitorCommand.Failure.generic(description).json else { return }
     connection.send(Self.tagged(members, identity))
+  }
+
+  /// The same request, not one like it.
+  public static func == (a: MonitorRequest, b: MonitorRequest) -> Bool {
+    a.connection === b.connection && a.command == b.command && a.identity == b.identity
   }
 
   static func tagged(_ members: [String: JSONValue], _ identity: JSONValue?) -> JSONValue {

@@ -8,6 +8,7 @@ public struct BootOrder: Sendable, Equatable {
     case network = "n"
 
     /// As in the CMOS's boot order.
+    public var number: UInt8 { nibble }
     var nibble: UInt8 {
       switch self {
       case .floppy: 1

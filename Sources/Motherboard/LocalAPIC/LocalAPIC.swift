@@ -46,7 +46,7 @@ public final class LocalAPIC: BoardDevice, MemoryHandler, EventHandler {
 
   public let name = "lapic"
   var registers: State
-  let configuration: Configuration
+  public let configuration: Configuration
   unowned let board: Board
   var target: EventQueue.Target = 0
   private var window: Range<UInt64>?
@@ -116,7 +116,7 @@ public final class LocalAPIC: BoardDevice, MemoryHandler, EventHandler {
   // MARK: - Switches
 
   /// IA32_APIC_BASE bit 11: otherwise there is no APIC, and LINT0 and LINT1 are the processor's INTR and NMI.
-  var isOn: Bool { registers.base & 0x800 != 0 }
+  public var isOn: Bool { registers.base & 0x800 != 0 }
   var isX2APIC: Bool { registers.base & 0x400 != 0 }
   /// Takes interrupts.
   var isEnabled: Bool { isOn && registers.spurious & 0x100 != 0 }

@@ -138,3 +138,8 @@ extension VCPU {
     return true
   }
 }
+
+extension VCPU {
+  /// What the time-stamp counter is ahead of the cycles, modulo 2^64.
+  public var timeStampOffset: UInt64 { cpu.pointee.tsc_offset }
+}

@@ -148,11 +148,64 @@ private func inputString(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard readForWrite(cpu, op, address, UInt8.self) != nil,
     readForWrite(cpu, op, address &+ UInt64(size - 1), UInt8.self) != nil
   else { return raise(cpu, op) }
+  if isRepeated(op), let done = inputRow(cpu, op, address, mask) { return afterIterations(cpu, op, done) }
   let value = withHostModes { hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size) }
   watch(cpu, UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size)
   guard writeSized(cpu, op, address, UInt64(value), size) else { return raise(cpu, op) }
   cpu.pointee.gpr.7 = advance(cpu.pointee.gpr.7, stringStep(cpu, op), mask)
   return afterIteration(cpu, op)
+}
+
+/// Iterations of REP INS or OUTS that may be done at once from an address: upwards, within the page and the segment, and no more
+/// than fit before the deadline.
+private func rowLength(_ cpu: CPU, _ op: Operation, _ address: UInt64, _ offset: UInt64, _ mask: UInt64, segment: UInt16, write: Bool)
+  -> Int
+{
+  guard cpu.pointee.rflags & (Flag.df | Flag.tf) == 0, cpu.pointee.debug_armed == 0 else { return 0 }
+  let size = UInt64(op.pointee.size)
+  let left = cpu.pointee.gpr.1 & mask
+  let most = min(left, (4096 - address & 4095) / size, UInt64(max(cpu.pointee.budget, 0)) &+ 1)
+  guard most > 1, offset <= mask &- most &* size else { return 0 }
+  if cpu.isSegmented, !segmentAllows(cpu, segment, offset, most &* size, write: write) { return 0 }
+  return Int(most)
+}
+
+/// Reads a row of elements from a device that gives them so; nil where it has to be asked one by one.
+private func inputRow(_ cpu: CPU, _ op: Operation, _ address: UInt64, _ mask: UInt64) -> UInt64? {
+  let vcpu = VCPU.of(cpu)
+  guard let hook = vcpu.system.portInRow else { return nil }
+  let offset = cpu.pointee.gpr.7 & mask
+  let count = rowLength(cpu, op, address, offset, mask, segment: StateOffset.segmentBase(Int(PV_ES)), write: true)
+  let size = Int(op.pointee.size)
+  guard count > 1, let place = vcpu.writableNow(address, count * size) else { return nil }
+  let buffer = UnsafeMutableRawBufferPointer(start: place, count: count * size)
+  let done = withHostModes { hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size, buffer) }
+  guard done > 0 else { return nil }
+  cpu.pointee.gpr.7 = advance(cpu.pointee.gpr.7, UInt64(min(done, count) * size), mask)
+  return UInt64(min(done, count))
+}
+
+/// Likewise for output.
+private func outputRow(_ cpu: CPU, _ op: Operation, _ address: UInt64, _ mask: UInt64) -> UInt64? {
+  let vcpu = VCPU.of(cpu)
+  guard let hook = vcpu.system.portOutRow else { return nil }
+  let offset = cpu.pointee.gpr.6 & mask
+  let count = rowLength(cpu, op, address, offset, mask, segment: op.pointee.segbase, write: false)
+  let size = Int(op.pointee.size)
+  guard count > 1, let place = vcpu.readableNow(address, count * size) else { return nil }
+  let buffer = UnsafeRawBufferPointer(start: place, count: count * size)
+  let done = withHostModes { hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size, buffer) }
+  guard done > 0 else { return nil }
+  cpu.pointee.gpr.6 = advance(cpu.pointee.gpr.6, UInt64(min(done, count) * size), mask)
+  return UInt64(min(done, count))
+}
+
+/// As `afterIteration`, after several; the first is paid for.
+private func afterIterations(_ cpu: CPU, _ op: Operation, _ count: UInt64) -> Operation? {
+  let mask = addressMask(op)
+  cpu.pointee.budget &-= Int64(truncatingIfNeeded: count &- 1)
+  cpu.pointee.gpr.1 = advance(cpu.pointee.gpr.1, 0 &- count, mask)
+  return leave(cpu, cpu.pointee.gpr.1 & mask == 0 ? cpu.ripAfter(op) : cpu.rip(of: op))
 }
 
 private func outputString(_ cpu: CPU, _ op: Operation) -> Operation? {
@@ -167,6 +220,7 @@ private func outputString(_ cpu: CPU, _ op: Operation) -> Operation? {
     return raiseSegment(cpu, op, op.pointee.segbase)
   }
   guard let value = readSized(cpu, op, address, size) else { return raise(cpu, op) }
+  if isRepeated(op), let done = outputRow(cpu, op, address, mask) { return afterIterations(cpu, op, done) }
   withHostModes { hook(UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size, UInt32(truncatingIfNeeded: value)) }
   watch(cpu, UInt16(truncatingIfNeeded: cpu.pointee.gpr.2), size)
   cpu.pointee.gpr.6 = advance(cpu.pointee.gpr.6, stringStep(cpu, op), mask)

@@ -12,6 +12,11 @@ public struct SystemHooks {
   public var portIn: ((UInt16, Int) -> UInt32)?
   /// OUT and OUTS that IOPL allows: (port, bytes, value).
   public var portOut: ((UInt16, Int, UInt32) -> Void)?
+  /// Elements of REP INS at once: (port, bytes of one, where they go) -> how many were read, 0 to be asked one by one. The first is
+  /// read at the current cycle, each other one later.
+  public var portInRow: ((UInt16, Int, UnsafeMutableRawBufferPointer) -> Int)?
+  /// Elements of REP OUTS at once, likewise.
+  public var portOutRow: ((UInt16, Int, UnsafeRawBufferPointer) -> Int)?
   /// A control register was written at CPL 0 (its number), or CPL changed (-1): translations may be stale.
   public var controlWritten: ((Int) -> Void)?
   /// INVLPG of a linear address, or nil: INVPCID of more than one.
