@@ -60,7 +60,8 @@ final class BlockCache {
 
   init(memory: MachineMemory) {
     self.memory = memory
-    frameCount = memory.frameCount
+    // One more, for `MachineMemory.openBusFrame`.
+    frameCount = memory.frameCount + 1
     func map(_ bytes: Int) -> UnsafeMutableRawPointer {
       let p = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
       guard let p, p != MAP_FAILED else { ph_host_lacks("address space for decoded code") }

@@ -42,6 +42,11 @@ struct PagingMode {
 }
 
 extension VCPU {
+  /// A walk for the processor's own accesses: descriptor tables and the like.
+  func walkAsSystem(_ linear: UInt64, _ access: Access) -> Walk {
+    cpu.pointee.own_paging != 0 ? walkOwn(linear, access, .system) : walk(linear, access, user: false)
+  }
+
   @inline(never) func walkOwn(_ linear: UInt64, _ access: Access, _ requester: Requester) -> Walk {
     translations.hot.pointee.counters.walks &+= 1
     return walkTables(linear, access, requester, excused: cpu.pointee.rflags & Flag.ac != 0, cr3: cpu.pointee.cr3, changing: true)
@@ -51,7 +56,8 @@ extension VCPU {
   ///
   /// - Parameters:
   ///   - excused: RFLAGS.AC.
-  ///   - changing: set accessed and dirty bits and keep watch over the tables; else nothing is changed.
+  ///   - changing: set accessed and dirty bits and keep watch over the tables. Else nothing is changed, and where that would have been
+  ///     the error code is all ones.
   @inline(__always) func walkTables(
     _ linear: UInt64, _ access: Access, _ requester: Requester, excused: Bool, cr3: UInt64, changing: Bool
   ) -> Walk {
@@ -125,9 +131,17 @@ extension VCPU {
         return result
       }
       if !pointers { allowed &= entry ^ (wide ? 1 << 63 : 0) | (wide ? 0 : 1 << 63) }
-      if changing && mark & FrameMark.kind == 0 { noteTable(frame, mark, level) }
+      let changes = mark & FrameMark.kind == 0
+      if mark & FrameMark.unreadable == 0 {
+        if changing {
+          noteTable(frame, mark, level)
+        } else if !isWatched(mark, level) || (changes && !pointers && entry & 0x20 == 0) {
+          result.errorCode = ~0
+          return result
+        }
+      }
       if !leaf {
-        if changing && !pointers && entry & 0x20 == 0 && mark & FrameMark.kind == 0 { setBits(place, 0x20, wide) }
+        if changing && changes && !pointers && entry & 0x20 == 0 { setBits(place, 0x20, wide) }
         table = entry & (wide ? 0x000F_FFFF_FFFF_F000 : 0xFFFF_F000)
         shift &-= bits
         level &-= 1
@@ -145,7 +159,7 @@ extension VCPU {
         return result
       }
       let wanted: UInt64 = access == .write ? 0x60 : 0x20
-      if entry & wanted != wanted && mark & FrameMark.kind == 0 {
+      if entry & wanted != wanted && changes {
         entry |= wanted
         if changing { setBits(place, wanted, wide) }
       }
@@ -220,18 +234,14 @@ extension VCPU {
       record(walk, linear: linear, stack: stack)
       return nil
     }
-    if !cpu.watchesData { fillOwn(linear, walk, access, set: nil) }
-    return walk
-  }
-
-  /// Enters a translation into a set, the current one or another.
-  @inline(__always) func fillOwn(_ linear: UInt64, _ walk: Walk, _ access: Access, set: Int?) {
-    guard walk.address < memory.byteCount else { return }
+    // A breakpoint on data looks at every access.
+    guard walk.address < memory.byteCount, !cpu.watchesData else { return walk }
     let frame = Int(truncatingIfNeeded: walk.address >> 12)
     translations.fillGuarded(
       linear & ~4095, host: UInt64(UInt(bitPattern: memory.base + frame &* 4096)), frame: UInt32(truncatingIfNeeded: frame),
       table: walk.table, region: walk.region, writing: access == .write, writable: walk.writableNow,
-      guardReads: memory.marks[frame] & FrameMark.unreadable != 0, guardWrites: !isPlain(frame), set: set)
+      guardReads: memory.marks[frame] & FrameMark.unreadable != 0, guardWrites: !isPlain(frame))
+    return walk
   }
 
   /// Whether a frame may be written without looking.

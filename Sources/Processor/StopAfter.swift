@@ -15,7 +15,8 @@ extension VCPU {
   /// Does something of the platform's in the middle of an operation: the current cycle is that of its end, and it is the last one to run
   /// if that is wanted, or if the code that is running has changed.
   @inline(__always) func inMidOperation(_ op: Operation, _ body: () -> Void) {
-    let rest = cpu.pointee.block.map { Int64($0.pointee.count) &- Int64(op.pointee.ordinal) &- 1 } ?? 0
+    // What the processor does of itself, as delivering an exception, is no block's operation.
+    let rest = cpu.pointee.block.map { max(Int64($0.pointee.count) &- Int64(op.pointee.ordinal) &- 1, 0) } ?? 0
     let dropped = blocks.droppedPages
     cpu.pointee.stop_asked = 0
     cpu.pointee.budget &+= rest

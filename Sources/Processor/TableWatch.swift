@@ -17,10 +17,12 @@ extension VCPU {
 
   @inline(__always) private static func bit(_ level: Int) -> UInt16 { 1 << UInt16(truncatingIfNeeded: level &+ 1) }
 
-  /// A walk uses a frame of RAM with this mark as a table.
+  /// A walk uses a frame of RAM or ROM with this mark as a table.
   @inline(__always) func noteTable(_ frame: Int, _ mark: UInt16, _ level: Int) {
     if mark & (0xFF00 | Self.bit(level)) != Self.bit(level) { watch(frame, level) }
   }
+
+  func isWatched(_ mark: UInt16, _ level: Int) -> Bool { mark & Self.bit(level) != 0 }
 
   @inline(never) private func watch(_ frame: Int, _ level: Int) {
     let mark = memory.marks[frame]
@@ -37,7 +39,7 @@ extension VCPU {
     guard root < memory.byteCount else { return }
     let frame = Int(truncatingIfNeeded: root >> 12)
     let mark = memory.marks[frame]
-    if mark & (FrameMark.kind | Self.bit(4)) == 0 { watch(frame, 4) }
+    if mark & (FrameMark.unreadable | Self.bit(4)) == 0 { watch(frame, 4) }
   }
 
   /// Ends the watch over a frame, and drops all that it fed.
@@ -47,8 +49,8 @@ extension VCPU {
     translations.hot.pointee.counters.unwatched &+= 1
     let mode = PagingMode(cpu)
     if mark & Self.bit(4) != 0 { translations.rootLeft(UInt64(frame) << 12) }
-    if mark & Self.bit(3) != 0 && !mode.long { flushTranslations() }
-    if mark & Self.bit(2) != 0 && !mode.wide { flushTranslations() }
+    if mark & Self.bit(3) != 0 && !mode.long { translations.flushAll() }
+    if mark & Self.bit(2) != 0 && !mode.wide { translations.flushAll() }
     var room = Self.descentRoom
     for level in 1..<4 where mark & Self.bit(level) != 0 { descend(UInt64(frame) << 12, level, mode, &room) }
     memory.marks[frame] = mark & FrameMark.kind
@@ -117,22 +119,24 @@ extension VCPU {
     // What no walk used at this level fed nothing.
     guard memory.marks[frame] & Self.bit(level) != 0 else { return }
     room -= 1
-    if room == 0 { return flushTranslations() }
+    if room == 0 { return translations.flushAll() }
     translations.tableLeft(UInt32(truncatingIfNeeded: frame))
     guard level > 1 else { return }
+    let inROM = memory.marks[frame] & FrameMark.kind != 0
     let wide = mode.wide
     let page = memory.base + frame * 4096
     for index in 0..<(wide ? 512 : 1024) {
       let entry =
         wide ? page.load(fromByteOffset: index * 8, as: UInt64.self) : UInt64(page.load(fromByteOffset: index * 4, as: UInt32.self))
-      guard wasUsed(entry, level, mode), entry & 0x80 == 0 || (level == 2 && !mode.bigPages) else { continue }
+      // In ROM no bit says which were used.
+      guard inROM ? entry & 1 != 0 : wasUsed(entry, level, mode), entry & 0x80 == 0 || (level == 2 && !mode.bigPages) else { continue }
       descend(entry & cpu.pointee.address_lines, level - 1, mode, &room)
     }
   }
 
   /// Ends the watch over everything: entries are read another way from now on.
   func unwatchAll() {
-    flushTranslations()
+    translations.flushAll()
     guard memory.hasMarks.pointee else { return }
     for frame in 0..<memory.frameCount where memory.marks[frame] & ~FrameMark.kind != 0 { memory.marks[frame] &= FrameMark.kind }
   }

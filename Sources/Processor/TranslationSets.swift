@@ -166,16 +166,6 @@ final class TranslationSets {
     return way.tags(set)[slot] == linear & ~4095 ? way.sources(set)[slot].frame : nil
   }
 
-  /// Host address of `count` bytes that a set has in one page.
-  @inline(__always) static func host(
-    of linear: UInt64, _ count: Int, in set: UnsafeMutableRawPointer, writing: Bool
-  ) -> UnsafeMutableRawPointer? {
-    let way = writing ? Way.write : Way.read
-    let slot = Int(truncatingIfNeeded: pv_tlb_slot(linear))
-    guard linear &- way.tags(set)[slot] <= UInt64(4096 - count) else { return nil }
-    return UnsafeMutableRawPointer(bitPattern: UInt(linear &+ way.addends(set)[slot]))
-  }
-
   @inline(__always) static func fetch(_ set: UnsafeMutableRawPointer) -> UnsafeMutablePointer<pv_fetch_entry> {
     (set + Int(PV_TLB_FETCH)).assumingMemoryBound(to: pv_fetch_entry.self)
   }
@@ -244,10 +234,10 @@ final class TranslationSets {
   /// As `fillData`, where a page may be one that every access has to look at: `guardReads` and `guardWrites`.
   func fillGuarded(
     _ page: UInt64, host: UInt64, frame: UInt32, table: UInt32, region: UInt32, writing: Bool, writable: Bool, guardReads: Bool,
-    guardWrites: Bool, set: Int? = nil
+    guardWrites: Bool
   ) {
     let h = hot
-    let set = set ?? h.pointee.current
+    let set = h.pointee.current
     let slot = Int(truncatingIfNeeded: pv_tlb_slot(page))
     let bit = UInt16(1) << UInt16(set)
     let base = at(set)
@@ -271,16 +261,6 @@ final class TranslationSets {
     // The page whose guarded tag is the empty one is walked for each time.
     return (tag ^ linear) & ~(4095 | Self.guarded) == 0 && tag != Self.emptyDataTag(slot) ? way.sources(base)[slot].frame : nil
   }
-
-  /// The set of an address space, if it has one; it is not selected.
-  @inline(__always) func number(of key: UInt64) -> Int? {
-    let h = hot
-    if infos[h.pointee.current].key == key { return h.pointee.current }
-    if infos[h.pointee.previous].key == key { return h.pointee.previous }
-    for index in 0..<Self.count where infos[index].key == key { return index }
-    return nil
-  }
-  func pointer(to set: Int) -> UnsafeMutableRawPointer { at(set) }
 
   /// Gives back the right to write without looking to a page that `guardedFrame` found.
   func unguardWrites(_ linear: UInt64) {
@@ -611,7 +591,7 @@ final class TranslationSets {
   func tableLeft(_ table: UInt32) {
     guard Int(table) < memory.frameCount else { return }
     let use = uses + Int(table)
-    var left = use.pointee.fed
+    let left = use.pointee.fed
     guard left != 0 else { return }
     let region = use.pointee.region
     use.pointee.fed = 0
@@ -723,6 +703,50 @@ final class TranslationSets {
       let base = at(set)
       Self.forEach(dataBits(set, .write), Self.dataWords) { slot in
         if Way.write.sources(base)[slot].frame == frame { Way.write.tags(base)[slot] = Self.emptyDataTag(slot) }
+      }
+    }
+  }
+}
+
+extension TranslationSets {
+  /// Calls `body` with everything that sets in use hold.
+  func forEachKept(_ body: (KeptTranslation) -> Void) {
+    for set in 0..<Self.count where infos[set].key != Self.unused {
+      let (base, bit, key) = (at(set), UInt16(1) << UInt16(set), infos[set].key)
+      for way in Way.all {
+        Self.forEach(dataBits(set, way), Self.dataWords) { slot in
+          let tag = way.tags(base)[slot]
+          guard tag != Self.emptyDataTag(slot) else { return }
+          let guarded = Int(truncatingIfNeeded: pv_tlb_slot(tag)) != slot
+          let page = guarded ? tag ^ Self.guarded : tag
+          let source = way.sources(base)[slot]
+          let use = uses[Int(source.table)]
+          body(
+            KeptTranslation(
+              kind: way.word == 0 ? .read : .write, key: key, page: page, guarded: guarded, frame: source.frame, table: source.table,
+              host: (way.hosts(base)[slot], way.addends(base)[slot] &+ page), fed: use.fed & bit != 0, region: use.region,
+              written: uses[Int(source.frame)].written & bit != 0))
+        }
+      }
+      Self.forEach(fetchBits(set), Self.fetchWords) { slot in
+        let entry = Self.fetch(base)[slot]
+        guard entry.tag != Self.emptyFetchTag(slot) else { return }
+        let use = uses[Int(entry.table)]
+        body(
+          KeptTranslation(
+            kind: .fetch, key: key, page: entry.tag, guarded: false, frame: entry.frame, table: entry.table, host: (0, 0),
+            fed: use.fed & bit != 0, region: use.region, written: false))
+      }
+    }
+  }
+
+  /// Calls `body` with every jump whose page has no fetch entry.
+  func forEachLostJump(_ body: (UInt64) -> Void) {
+    for set in 0..<Self.count where infos[set].key != Self.unused {
+      let fetch = Self.fetch(at(set))
+      Self.forEach(jumpBits(set), Self.jumpWords) { slot in
+        let rip = Self.jumps(at(set))[slot].rip
+        if fetch[Int(truncatingIfNeeded: (rip >> 12) & UInt64(Self.fetchSlots - 1))].tag != rip & ~4095 { body(rip) }
       }
     }
   }

@@ -104,7 +104,9 @@ extension VCPU {
   public func pageDirectoryLeft(_ table: UInt32) { translations.directoryLeft(UInt64(table)) }
 
   /// Present entries of higher levels changed, or a page stopped being a page table: drops every translation.
-  public func flushTranslations() { translations.flushAll() }
+  public func flushTranslations() {
+    translations.flushAll()
+  }
 
   /// The current cycle.
   public var now: UInt64 { cpu.pointee.deadline &- UInt64(bitPattern: cpu.pointee.budget) }

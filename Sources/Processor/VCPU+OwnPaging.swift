@@ -22,7 +22,7 @@ extension VCPU {
       let lines = newValue ? ~0 : ~(UInt64(1) << 20)
       guard lines != cpu.pointee.address_lines else { return }
       cpu.pointee.address_lines = lines
-      flushTranslations()
+      translations.flushAll()
     }
   }
 
@@ -39,7 +39,7 @@ extension VCPU {
         cpu.pointee.paging_state = UInt32(truncatingIfNeeded: state)
         // What a frame is watched as is the format's.
         let format: UInt64 = 0x430
-        if (state ^ old) & format != 0 { unwatchAll() } else { flushTranslations() }
+        if (state ^ old) & format != 0 { unwatchAll() } else { translations.flushAll() }
       }
     }
     selectTranslations()

@@ -90,7 +90,7 @@ public final class VCPU: @unchecked Sendable {
     memory.tableWillChange = { [unowned self] frame in unwatch(frame) }
     memory.kindsWillChange = { [unowned self] frames in
       for frame in frames where memory.codeLines[frame] != 0 { blocks.dropPage(frame, cpu: cpu, runningOperation: nil) }
-      flushTranslations()
+      translations.flushAll()
     }
   }
 

@@ -176,34 +176,4 @@ import Testing
       }
     }
   }
-
-  /// Descriptor tables and the like are a supervisor's at any level.
-  @Test func theProcessorsOwnAccesses() throws {
-    enter(.long, cr4: 1 << 21, efer: 0x800)
-    memory.store(UInt64(0x2007), at: 0x1000)
-    memory.store(UInt64(0x3007), at: 0x2000)
-    memory.store(UInt64(0x4007), at: 0x3000)
-    memory.store(UInt64(0x8003), at: 0x4000 + 8 * 8)
-    memory.store(UInt64(0x7003), at: 0x4000 + 8 * 9)
-    memory.store(UInt64(0x6007), at: 0x4000 + 8 * 10)
-    memory.store(UInt64(0x6001), at: 0x4000 + 8 * 11)
-    for round in 0..<3 {
-      cpu.pointee.cpl = round == 0 ? 3 : 0
-      cpu.pointee.rflags = round == 2 ? 0x4_0002 : 2
-      vcpu.selectTranslations()
-      for _ in 0..<3 {
-        try vcpu.storeSystem(UInt64(0x1122_3344_5566_7788), at: 0x8FFC)
-        #expect(memory.load(0x8FFC, as: UInt32.self) == 0x5566_7788 && memory.load(0x7000, as: UInt32.self) == 0x1122_3344)
-        #expect(try vcpu.loadSystem(0x8FFE, as: UInt32.self) == 0x3344_5566)
-        #expect(try vcpu.loadSystem(0x8FF8, as: UInt64.self) == 0x5566_7788_0000_0000)
-      }
-      // A user's page, whatever RFLAGS.AC; a read-only one; none.
-      #expect(throws: SegmentFault(.pf, 1, linear: 0xA000)) { try vcpu.loadSystem(0xA000, as: UInt8.self) }
-      #expect(throws: SegmentFault(.pf, 3, linear: 0xB000)) { try vcpu.storeSystem(UInt8(1), at: 0xB000) }
-      #expect(throws: SegmentFault(.pf, 3, linear: 0xA000)) { try vcpu.storeSystem(UInt64(0), at: 0x9FFC) }
-      #expect(memory.load(0x7FFC, as: UInt32.self) == 0)
-      #expect(throws: SegmentFault(.pf, 0, linear: 0xC000)) { try vcpu.loadSystem(0xC000, as: UInt16.self) }
-      #expect(throws: SegmentFault(.gp, 0)) { try vcpu.loadSystem(1 << 50, as: UInt16.self) }
-    }
-  }
 }

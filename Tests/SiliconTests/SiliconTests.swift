@@ -60,3 +60,16 @@ import Testing
     }
   }
 }
+
+/// Page tables of the guest's own (`paravane-fuzz paging`).
+@Suite struct PagingStormTests {
+  @Test func whatIsKeptIsWhatTheTablesSay() throws {
+    guard var storm = try? PagingStorm() else { return }
+    for index in 0..<40 as Range<UInt64> {
+      var random = SeededRandom(seed: 3, index: index)
+      let problem = storm.run(&random)
+      #expect(problem == nil, "round \(index): \(problem ?? "")")
+    }
+    #expect(storm.steps > 4000 && storm.faults > 1000 && storm.calls > 10 && storm.watched.began > 400 && storm.watched.ended > 400)
+  }
+}

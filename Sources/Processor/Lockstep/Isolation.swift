@@ -66,12 +66,15 @@ extension VCPU {
   public func save() -> SavedProcessor { SavedProcessor(state: cpu.pointee) }
 
   public func restore(_ saved: SavedProcessor) {
-    // What the host itself holds of the translations stays what it is.
-    let (translations, native) = (cpu.pointee.tlb, cpu.pointee.native_set)
+    // What the host itself holds of the translations stays what it is, and what they rest on.
+    let (set, native) = (cpu.pointee.tlb, cpu.pointee.native_set)
+    let (resting, lines) = (cpu.pointee.paging_state, cpu.pointee.address_lines)
     cpu.pointee = saved.state
-    cpu.pointee.tlb = translations
+    cpu.pointee.tlb = set
     cpu.pointee.native_set = native
-    selectTranslations()
+    cpu.pointee.paging_state = resting
+    if lines != cpu.pointee.address_lines { translations.flushAll() }
+    pagingControlsChanged()
     turn.pointee.pendingLink = 0
   }
 }
