@@ -298,4 +298,71 @@ import Testing
     #expect(m.cpu.pointee.rip == ModeProgram.debugging.at("last") + 1)
     #expect(m.cpu.attention == 0)
   }
+
+  @Test func callGatesAndPorts() throws {
+    let m = try ModeMachine(.gates)
+    m.startProtected()
+    m.setTask(0x48, ModeMachine.task, limit: 0x67 + 4)
+    m.memory.store(UInt32(0x5000), at: ModeMachine.task + 4)
+    m.memory.store(UInt32(0x10), at: ModeMachine.task + 8)
+    // The map begins behind the TSS: ports 0 to 17 hexadecimal are granted.
+    m.memory.store(UInt16(0x68), at: ModeMachine.task + 0x66)
+    m.memory.store(UInt32(0xFF00_0000), at: ModeMachine.task + 0x68)
+    let inner = ModeProgram.gates.at("inner")
+    m.setDescriptor(0x50, inner & 0xFFFF | 8 << 16 | 2 << 32 | 0xEC << 40 | (inner >> 16) << 48)
+    m.setGate(13, ModeProgram.gates.at("general"))
+    #expect(m.run() == .halt)
+    let gpr = m.cpu.pointee.gpr
+    #expect(gpr.6 == 0x2222)
+    #expect(gpr.7 == 0x1111)
+    #expect(gpr.1 == 0x6000 - 8)
+    #expect(gpr.5 == 8)
+    #expect(gpr.3 == 0x6000)
+    // A word at the last granted port is half denied.
+    #expect(m.ports.written == [0x10])
+    #expect(gpr.2 == 0)
+    #expect(gpr.0 == ModeProgram.gates.at("denied"))
+  }
+
+  @Test func systemEnter() throws {
+    let m = try ModeMachine(.systemEnter)
+    m.startProtected()
+    m.setGate(13, ModeProgram.systemEnter.at("general"))
+    m.setTask(0x48, ModeMachine.task)
+    m.memory.store(UInt32(0x4000), at: ModeMachine.task + 4)
+    m.memory.store(UInt32(0x10), at: ModeMachine.task + 8)
+    m.cpu.pointee.tr = pv_segment(base: ModeMachine.task, limit: 0x67, selector: 0x48, attributes: 0x8B)
+    #expect(m.run() == .halt)
+    let gpr = m.cpu.pointee.gpr
+    #expect(gpr.6 == 0x5000)
+    #expect(gpr.7 == 0x10)
+    #expect(gpr.3 & Flag.if == 0)
+    #expect(gpr.5 == 0x1B)
+    #expect(gpr.0 & 0xFFFF == 0x23)
+    // HLT at level 3 is refused; the frame is on the task's stack.
+    #expect(m.load(gpr.4 + 4, UInt32.self) == UInt32(truncatingIfNeeded: ModeProgram.systemEnter.at("faulting")))
+    #expect(gpr.4 == 0x4000 - 24)
+    #expect(m.load(gpr.4 + 16, UInt32.self) == 0x6000)
+  }
+
+  @Test func narrowTasks() throws {
+    let m = try ModeMachine(.tasks)
+    m.startProtected()
+    m.setTask(0x48, ModeMachine.task)
+    m.setTask(0x50, 0xA00, type: 1, limit: 0x2B)
+    m.memory.store(UInt16(truncatingIfNeeded: ModeProgram.tasks.at("other")), at: 0xA0E)
+    m.memory.store(UInt16(0x6800), at: 0xA1A)
+    for (n, selector) in [UInt16(0x10), 8, 0x10, 0x10].enumerated() { m.memory.store(selector, at: 0xA22 + UInt64(n) * 2) }
+    m.setGate(0x40, 0, selector: 0x50, type: 5)
+    // The stack pointer's upper half is not the 16-bit task's: it stays within the memory there is.
+    m.setDescriptor(0x10, 0x0000_9200_0000_FFFF)
+    #expect(m.run() == .halt)
+    let gpr = m.cpu.pointee.gpr
+    #expect(gpr.6 == 0x1234)
+    #expect(gpr.5 == 0x99)
+    #expect(gpr.3 & 0xFFFF == 0x48)
+    #expect(m.load(0xA12, UInt16.self) == 0xABCD)
+    #expect(UInt64(m.load(0xA10, UInt16.self)) & Flag.nt == 0)
+    #expect(m.cpu.pointee.tr.selector == 0x48)
+  }
 }

@@ -63,13 +63,14 @@ extension VCPU {
   }
 
   /// Everything that the processor itself holds, to be put back by `restore`. What is in memory is not in it.
-  public func save() -> SavedProcessor { SavedProcessor(state: cpu.pointee) }
+  public func save() -> SavedProcessor { SavedProcessor(state: cpu.pointee, modelSpecific: modelSpecific) }
 
   public func restore(_ saved: SavedProcessor) {
     // What the host itself holds of the translations stays what it is, and what they rest on.
     let (set, native) = (cpu.pointee.tlb, cpu.pointee.native_set)
     let (resting, lines) = (cpu.pointee.paging_state, cpu.pointee.address_lines)
     cpu.pointee = saved.state
+    modelSpecific = saved.modelSpecific
     cpu.pointee.tlb = set
     cpu.pointee.native_set = native
     cpu.pointee.paging_state = resting
@@ -82,4 +83,5 @@ extension VCPU {
 /// A processor's registers as they were, of use to the same object only.
 public struct SavedProcessor {
   let state: pv_vcpu
+  let modelSpecific: ModelSpecificRegisters
 }
