@@ -80,7 +80,7 @@ import Testing
     m.write(0x2818, 6)
     #expect(m.read(0x2810) == 6)
     #expect(m.received(5).bytes[6] == 6)
-    let state = m.card.state
+    let state = try decodedState(of: m.card)
     #expect(state.arrived.count == EthernetController82540EM.queueLimit - 4)
     m.card.state = state
     m.write(0x2818, 1)

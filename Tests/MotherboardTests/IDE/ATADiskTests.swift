@@ -249,7 +249,7 @@ import Testing
     m.command(0x20, lba: 7, count: 4)
     _ = m.readWords(256)
     _ = m.readWords(100)
-    let state = m.ide.state
+    let state = try decodedState(of: m.ide)
     let other = try machine(image)
     other.ide.state = state
     #expect(other.edges.levels[0])

@@ -200,7 +200,7 @@ import Testing
     m.table(at: 0x1000, [(0x20000, 512)])
     m.command(0xC8, lba: 1, count: 1)
     m.busMasterCommand(9)
-    let state = m.ide.state
+    let state = try decodedState(of: m.ide)
     let queue = m.board.queue
     m.ide.reset()
     m.ide.state = state
