@@ -52,10 +52,12 @@ extension PCMachine {
     parts.hostBridge.segmentChanged = { [unowned self] in attributesChanged($0, $1) }
     parts.hostBridge.smramChanged = { [unowned self] in systemManagementMemory(isOpen: $0) }
     connectProcessor()
-    try addDevices()
+    try addCards()
     try listen(to: console)
     if showsDisplay {
       display = TerminalDisplay(vga: parts.vga) { console.write($0) }
+      let keyboard = parts.keyboard
+      typist = TerminalTypist(board: board) { keyboard.receive(scanCodes: $0) }
       display?.start()
     }
     liveOutside = console.isInteractive || options.interfaces.contains { $0.link != .none }
@@ -79,11 +81,11 @@ extension PCMachine {
 
   private func firmwareItems(_ order: BootOrder, _ drives: [IDEDriveDescription?]) throws -> FirmwareItems {
     var items = FirmwareItems(memory: map, processors: 1)
-    var platform = PlatformDescription(memory: map)
-    platform.hasHPET = false
-    let bootable = drives.enumerated().compactMap { place, drive in
+    let platform = PlatformDescription(memory: map)
+    var bootable = drives.enumerated().compactMap { place, drive in
       drive.map { BootOrder.Device.ide(channel: place / 2, unit: place % 2, kind: $0.kind == .disk ? .disk : .cdrom) }
     }
+    bootable += options.interfaces.indices.map { BootOrder.Device.network(slot: 3 + $0) }
     let first = options.kernel.isEmpty ? nil : LinuxBootROM.bootPath
     items.setFile("bootorder", order.file(devices: bootable, first: first))
     ACPITables(platform).offer(in: &items)
@@ -109,6 +111,8 @@ extension PCMachine {
     board.outside.now = { [vcpu] in vcpu?.now ?? 0 }
     board.outside.deadlineMoved = { [vcpu] _ in vcpu?.stopAfterInstruction() }
     board.outside.memoryClaimed = { [unowned self] in windowChanged($0, isThere: $1) }
+    let spare = map.low..<PCMachine.devicesEnd
+    board.outside.hasSpareFrames = { spare.contains($0.lowerBound) && $0.upperBound <= spare.upperBound }
     board.outside.addressLine20 = { [vcpu] in vcpu?.a20Enabled = $0 }
     board.outside.powerOff = { [unowned self] in end(.powerOff) }
     board.outside.reset = { [unowned self] in end(.reset(byTripleFault: false)) }
@@ -153,6 +157,7 @@ extension PCMachine {
     vcpu.system.readMSR = { interrupts.readMSR($0) }
     vcpu.system.writeMSR = { number, value in
       interrupts.timeStampOffset = vcpu.timeStampOffset
+      defer { vcpu.cpu.pointee.cr8 = UInt64(interrupts.taskPriority) }
       return interrupts.writeMSR(number, value)
     }
     vcpu.system.controlWritten = { if $0 == 8 { interrupts.setTaskPriority(UInt8(truncatingIfNeeded: vcpu.cpu.pointee.cr8)) } }
@@ -211,8 +216,15 @@ extension PCMachine {
     return drives
   }
 
-  private func addDevices() throws {
-    if !options.interfaces.isEmpty { throw MachineError(status: 64, message: "--vif: hvm guests have no network yet") }
+  private func addCards() throws {
+    guard options.interfaces.count <= 8 else { throw MachineError(status: 64, message: "--vif: a PC takes eight network cards") }
+    for (index, interface) in options.interfaces.enumerated() {
+      let link = try makeLink(interface, index)
+      links.append(link)
+      parts.add(
+        EthernetController82540EM(
+          board: board, name: "eth\(index)", mac: interface.mac ?? macAddress(seed: options.seed, index: index), link: link))
+    }
   }
 
   /// What the guest wrote is in the images, also what it never flushed.
@@ -227,6 +239,11 @@ extension PCMachine {
       Statistics.Disk(
         dev: $0.dev, read_bytes: $0.readBytes, write_bytes: $0.writeBytes, read_requests: $0.readRequests, write_requests: $0.writeRequests,
         flushes: $0.flushes)
+    }
+    statistics.vif = parts.cards.map { card in
+      let counts = card.statistics
+      return Statistics.Network(
+        dev: counts.dev, rx_bytes: counts.rxBytes, tx_bytes: counts.txBytes, rx_packets: counts.rxPackets, tx_packets: counts.txPackets)
     }
   }
 }

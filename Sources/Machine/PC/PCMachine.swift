@@ -24,7 +24,10 @@ public final class PCMachine: GuestMachine {
   var counters = ExitCounters()
   /// The screen on the terminal, and what is typed there as keys.
   var display: TerminalDisplay?
-  private var typist = TerminalKeyboard()
+  var typist: TerminalTypist?
+
+  /// Where the windows of PCI devices end at the latest.
+  static let devicesEnd: UInt64 = 0xFEC0_0000
 
   enum Ending {
     case powerOff
@@ -86,9 +89,11 @@ public final class PCMachine: GuestMachine {
     if exit == .tripleFault { ending = .reset(byTripleFault: true) }
   }
 
+  override func beginInputs() { for card in parts.cards { card.beginArrivals() } }
+  override func endInputs() { for card in parts.cards { card.endArrivals() } }
   override func backEndCompletion(_ token: UInt64) { board.hostCompleted(token) }
   override func feedConsole(_ bytes: [UInt8]) {
-    if display == nil { parts.serial.receive(bytes) } else { parts.keyboard.receive(scanCodes: typist.translate(bytes)) }
+    if let typist { typist.type(bytes) } else { parts.serial.receive(bytes) }
   }
 
   override func receivePacket(vif: Int, frame: [UInt8]) {

@@ -6,6 +6,7 @@ final class PCParts {
   let interrupts: InterruptSystem
   let timer: IntervalTimer8254
   let clock: RealTimeClock
+  let hpet: HPET
   let serial: Serial16550
   let system: SystemControl
   let isa: ISABridge
@@ -16,6 +17,8 @@ final class PCParts {
   let keyboard: Keyboard8042
   let ide: IDEController
   let firmware: FirmwareConfiguration
+  /// In slots from 3 up.
+  private(set) var cards: [EthernetController82540EM] = []
 
   /// - Parameters:
   ///   - console: what the serial port sends.
@@ -28,6 +31,8 @@ final class PCParts {
     self.interrupts = interrupts
     timer = IntervalTimer8254(board: board, line: interrupts.line(isa: 0))
     clock = RealTimeClock(board: board, line: interrupts.line(isa: 8), configuration: configuration)
+    hpet = HPET(board: board, interrupts: interrupts)
+    interrupts.isNonMaskableMasked = { [clock] in clock.isNonMaskableMasked }
     serial = Serial16550(board: board, line: interrupts.line(isa: 4), output: console)
     system = SystemControl(board: board, console: debug)
     isa = ISABridge(board: board, interrupts: (0..<16).map { interrupts.line(isa: $0) })
@@ -46,12 +51,18 @@ final class PCParts {
     bus.attach(vga.function, slot: 2)
   }
 
+  /// Puts a network card into the next slot.
+  func add(_ card: EthernetController82540EM) {
+    bus.attach(card.function, slot: 3 + cards.count)
+    cards.append(card)
+  }
+
   private var devices: [any BoardDevice] {
-    [
-      interrupts.pic, interrupts.localAPIC, interrupts.ioAPIC, timer, clock, serial, system, bus, hostBridge, isa, power, vga, keyboard,
-      ide,
-      firmware,
+    let chips: [any BoardDevice] = [
+      interrupts.pic, interrupts.localAPIC, interrupts.ioAPIC, timer, clock, hpet, serial, system, bus, hostBridge, isa, power, vga,
+      keyboard, ide, firmware,
     ]
+    return chips + cards
   }
 
   /// Every device's state in canonical form, in a fixed order.
