@@ -46,6 +46,8 @@ final class TranslationSets {
     var written: UInt16
     /// Where the table in this frame maps: all that it fed is there. `manyRegions` if in several places.
     var region: UInt32
+    /// Where those rights are: up to four slots, plus 1 each, or all ones if in more. Of no meaning while `written` is 0.
+    var slots: UInt64
   }
 
   private static let manyRegions = UInt32.max
@@ -80,6 +82,8 @@ final class TranslationSets {
   private let jumpGroups: UnsafeMutablePointer<UInt64>
   private let uses: UnsafeMutablePointer<FrameUse>
   let hot: UnsafeMutablePointer<Hot>
+  /// How often something had been entered when everything was dropped last.
+  private var enteredAtFlush: UInt64 = .max
   /// What empty jump slots lead to.
   /// Words of a set's bit map: slots to read, slots to write, fetch slots, jump slots.
   private static let dataWords = dataSlots / 64
@@ -227,7 +231,7 @@ final class TranslationSets {
     }
     if writable && (writing || Way.write.tags(base)[slot] == Self.emptyDataTag(slot)) {
       fill(.write, set, base, slot, page, host, frame, table)
-      uses[Int(frame)].written |= bit
+      noteWriter(frame, slot, bit)
     }
   }
 
@@ -248,7 +252,7 @@ final class TranslationSets {
     }
     if writable && (writing || Way.write.tags(base)[slot] == Self.emptyDataTag(slot)) {
       fill(.write, set, base, slot, page, host, frame, table, guarded: guardWrites)
-      if !guardWrites { uses[Int(frame)].written |= bit }
+      if !guardWrites { noteWriter(frame, slot, bit) }
     }
   }
 
@@ -268,7 +272,28 @@ final class TranslationSets {
     let slot = Int(truncatingIfNeeded: pv_tlb_slot(linear))
     let base = at(set)
     Way.write.tags(base)[slot] = linear & ~4095
-    uses[Int(Way.write.sources(base)[slot].frame)].written |= UInt16(1) << UInt16(set)
+    noteWriter(Way.write.sources(base)[slot].frame, slot, UInt16(1) << UInt16(set))
+  }
+
+  /// A set got the right to write a frame, in this slot.
+  @inline(__always) private func noteWriter(_ frame: UInt32, _ slot: Int, _ bit: UInt16) {
+    let use = uses + Int(frame)
+    let code = UInt64(truncatingIfNeeded: slot &+ 1)
+    if use.pointee.written == 0 { use.pointee.slots = code } else if use.pointee.slots & 0xFFFF != code { noteSlot(use, code) }
+    use.pointee.written |= bit
+  }
+
+  private func noteSlot(_ use: UnsafeMutablePointer<FrameUse>, _ code: UInt64) {
+    let slots = use.pointee.slots
+    for shift in Swift.stride(from: UInt64(16), to: 64, by: 16) {
+      let known = slots >> shift & 0xFFFF
+      if known == code { return }
+      if known == 0 {
+        use.pointee.slots = slots | code << shift
+        return
+      }
+    }
+    use.pointee.slots = ~0
   }
 
   /// A table fed an entry of a set.
@@ -405,7 +430,7 @@ final class TranslationSets {
         way.sources(new)[slot] = fed
         Self.mark(map, slot)
         uses[Int(fed.table)].fed |= bit
-        if way.word != 0 { uses[Int(fed.frame)].written |= bit }
+        if way.word != 0 { noteWriter(fed.frame, slot, bit) }
       }
     }
     Self.forEach(fetchBits(source), Self.fetchWords) { slot in
@@ -450,6 +475,11 @@ final class TranslationSets {
 
   /// Drops every translation of every set.
   func flushAll() {
+    // What a window of many frames says once for each.
+    let counters = hot.pointee.counters
+    let entered = counters.dataFills &+ counters.fetchFills &+ counters.selects
+    if entered == enteredAtFlush { return }
+    enteredAtFlush = entered
     hot.pointee.counters.flushes &+= 1
     for index in 0..<Self.count where index != hot.pointee.current {
       infos[index].key = Self.unused
@@ -696,11 +726,21 @@ final class TranslationSets {
   func dropWriteTags(frame: UInt32) {
     guard Int(frame) < memory.frameCount else { return }
     var left = uses[Int(frame)].written
+    let slots = uses[Int(frame)].slots
     uses[Int(frame)].written = 0
     while left != 0 {
       let set = left.trailingZeroBitCount
       left &= left &- 1
       let base = at(set)
+      if slots != ~0 {
+        var codes = slots
+        while codes != 0 {
+          let slot = Int(truncatingIfNeeded: codes & 0xFFFF) &- 1
+          codes >>= 16
+          if Way.write.sources(base)[slot].frame == frame { Way.write.tags(base)[slot] = Self.emptyDataTag(slot) }
+        }
+        continue
+      }
       Self.forEach(dataBits(set, .write), Self.dataWords) { slot in
         if Way.write.sources(base)[slot].frame == frame { Way.write.tags(base)[slot] = Self.emptyDataTag(slot) }
       }
