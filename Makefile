@@ -55,6 +55,7 @@ test: packages fixtures ## run every test, fetching what they need
 	$(FUZZ) sequences --count 4000 --seed 1
 	bash Fixtures/error-tests.sh .build/release/paravane $(KERNELS) .build-fixtures
 	bash Fixtures/boot-tests.sh .build/release/paravane $(KERNELS)
+	bash Fixtures/hvm/boot-tests.sh .build/release/paravane $(KERNELS)
 
 bench: build kernels ## measure against this machine itself and QEMU, and name the thresholds that are missed
 	bash Benchmarks/run.sh $(PRODUCT) $(KERNELS) .build-bench-guest $(ROWS)
@@ -80,6 +81,7 @@ soak: build kernels ## boots and fuzzing in turn, with a new seed each round, fo
 	@end=$$(($$(date +%s) + $(SOAK_HOURS) * 3600)); seed=$(SEED); while [ $$(date +%s) -lt $$end ]; do \
 	  echo "soak: round with seed $$seed"; \
 	  bash Fixtures/boot-tests.sh $(PRODUCT) $(KERNELS) || exit 1; \
+	  bash Fixtures/hvm/boot-tests.sh $(PRODUCT) $(KERNELS) || exit 1; \
 	  $(MAKE) --no-print-directory fuzz SEED=$$seed || exit 1; \
 	  seed=$$((seed + 1)); done
 

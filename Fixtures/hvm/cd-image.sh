@@ -19,7 +19,6 @@ cat >"$work/isolinux/isolinux.cfg" <<CONFIG
 SERIAL 0 115200
 DEFAULT test
 PROMPT 0
-SAY ISOLINUX-LOADS-LINUX
 LABEL test
   KERNEL /vmlinuz
   INITRD /initrd

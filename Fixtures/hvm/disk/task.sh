@@ -5,7 +5,7 @@
 #   pv.test=write     writes numbered files without end, each named when it is on the disk, until the host kills the machine
 #   pv.test=check     tells which of those files are whole
 # Each ends with TEST-DONE and powers off; pv.test=stay only says TEST-DONE, for a test that asks by the power button.
-words="$(cat /proc/cmdline) $(cat /etc/paravane/task 2>/dev/null)"
+words="$(cat /etc/paravane/task 2>/dev/null) $(cat /proc/cmdline)" # the last one counts
 option() { echo " $words " | sed -n "s/.* $1=\([^ ]*\) .*/\1/p"; }
 test=$(option pv.test)
 [ -n "$test" ] || exit 0
