@@ -110,8 +110,14 @@ public func makeMachine(options: RunOptions, say: @escaping @Sendable (String) -
 func makeMachine(
   options: RunOptions, console: (any ConsoleLink)?, say: @escaping @Sendable (String) -> Void
 ) throws -> GuestMachine {
-  switch options.type {
-  case .pv: try PVMachine.make(options: options, console: console, say: say)
-  case .hvm: try PCMachine.make(options: options, console: console, say: say)
+  do {
+    switch options.type {
+    case .pv: return try PVMachine.make(options: options, console: console, say: say)
+    case .hvm: return try PCMachine.make(options: options, console: console, say: say)
+    }
+  } catch MachineMemory.Failure.cannotMap(let bytes, _) {
+    throw MachineError(
+      status: 69,
+      message: "this host gives no \(bytes >> 20) MiB of address space for memory \(options.memory) MiB: give it more, or ask for less")
   }
 }

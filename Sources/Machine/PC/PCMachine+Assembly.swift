@@ -11,12 +11,7 @@ import Storage
 
 extension PCMachine {
   static func make(options: RunOptions, console: (any ConsoleLink)?, say: @escaping @Sendable (String) -> Void) throws -> PCMachine {
-    let machine: PCMachine
-    do {
-      machine = try PCMachine(options: options)
-    } catch let error as MachineMemory.Failure {
-      throw MachineError(status: 69, message: "memory \(options.memory) MiB is more than this host gives: \(error)")
-    }
+    let machine = try PCMachine(options: options)
     machine.logger = { text in if options.verbose > 0 { say(text) } }
     machine.isStepped = console != nil
     try machine.assemble(console, say)
