@@ -83,11 +83,24 @@ refuse 66 "a trace that cannot be written" "no/where" run --kernel "$hello" --tr
 refuse 64 "a capture without an interface" "capture" run --kernel "$hello" --capture c.pcap
 
 # What is not built yet is refused by name.
-for later in "--type hvm" "--type pvh" "--timing detailed" "--display vnc:127.0.0.1:1" \
-  "--boot c" "--firmware f" "--gdb 127.0.0.1:1" "--wait" "--monitor unix:m" "--record r" "--restore r" "--guest-status" "--sandbox on"; do
+for later in "--type pvh" "--timing detailed" "--display vnc:127.0.0.1:1" \
+  "--gdb 127.0.0.1:1" "--wait" "--record r" "--restore r" "--guest-status" "--sandbox on"; do
   # shellcheck disable=SC2086
   refuse 64 "$later" "not available yet" run --kernel "$hello" $later
 done
+
+# What only a PC has, and what a PC has not.
+refuse 64 "a boot order of a PV guest" "no BIOS" run --kernel "$hello" --boot c
+refuse 64 "firmware of a PV guest" "no BIOS" run --kernel "$hello" --firmware f
+refuse 64 "a PV guest's screen" "no screen" run --kernel "$hello" --display terminal
+refuse 64 "a display of another kind" "terminal" run --type hvm --display sdl
+refuse 64 "an unknown boot device" "boot" run --type hvm --boot x
+refuse 66 "firmware that is not there" "no/where" run --type hvm --firmware no/where
+refuse 65 "firmware of no such size" "64 KiB" run --type hvm --firmware "$hello"
+refuse 65 "a kernel that no BIOS could boot" "bzImage" run --type hvm --kernel "$hello"
+refuse 64 "a fifth IDE disk" "hda to hdd" run --type hvm --disk "x.img,raw,xvde,w"
+refuse 64 "a monitor that is no socket" "unix:PATH" run --kernel "$hello" --monitor tcp:1
+refuse 66 "a monitor that cannot be made" "no/where" run --kernel "$hello" --monitor unix:no/where/m
 
 # Configuration files.
 config() { printf "$1" >guest.cfg; }

@@ -173,6 +173,9 @@ struct Run: ParsableCommand {
   }
 
   private func applyDisplay(to options: inout RunOptions) throws {
+    for (name, given) in [("boot", boot != nil), ("firmware", firmware != nil)] where given && options.type == .pv {
+      throw Failure.usage("--\(name): a pv guest has no BIOS; say --type hvm")
+    }
     switch display {
     case nil, "none": break
     case "terminal":
