@@ -56,6 +56,7 @@ test: packages fixtures ## run every test, fetching what they need
 	bash Fixtures/error-tests.sh .build/release/paravane $(KERNELS) .build-fixtures
 	bash Fixtures/boot-tests.sh .build/release/paravane $(KERNELS)
 	bash Fixtures/hvm/boot-tests.sh .build/release/paravane $(KERNELS)
+	bash Fixtures/hvm/disk-tests.sh .build/release/paravane $(KERNELS)
 
 bench: build kernels ## measure against this machine itself and QEMU, and name the thresholds that are missed
 	bash Benchmarks/run.sh $(PRODUCT) $(KERNELS) .build-bench-guest $(ROWS)
@@ -82,6 +83,7 @@ soak: build kernels ## boots and fuzzing in turn, with a new seed each round, fo
 	  echo "soak: round with seed $$seed"; \
 	  bash Fixtures/boot-tests.sh $(PRODUCT) $(KERNELS) || exit 1; \
 	  bash Fixtures/hvm/boot-tests.sh $(PRODUCT) $(KERNELS) || exit 1; \
+	  HVM_KILLS=50 bash Fixtures/hvm/disk-tests.sh $(PRODUCT) $(KERNELS) || exit 1; \
 	  $(MAKE) --no-print-directory fuzz SEED=$$seed || exit 1; \
 	  seed=$$((seed + 1)); done
 
