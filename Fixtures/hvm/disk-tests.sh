@@ -1,9 +1,50 @@
 #!/bin/bash
-# disk-tests.sh PARAVANE KERNELS [CACHE]: Debian with systemd on a PC's disk is killed while it writes. HVM_KILLS is how often (1).
+# disk-tests.sh PARAVANE KERNELS [CACHE]: a Debian disk through GRUB to a login on the serial port and on the screen, also as a PV
+# guest; it fetches, and is killed while it writes. HVM_KILLS is how often (1).
 source "$(dirname "$0")/testing.sh"
 
 mkdir "$images"
 "$here/disk-image.sh" "$images/debian.img" ${3:+"$3"} || exit
+
+# copy NAME "WORDS": a fresh copy of the Debian disk as $images/NAME.img, with something to do.
+copy() { cp --sparse=always --reflink=auto "$images/debian.img" "$images/$1.img" && "$here/disk-task.sh" "$images/$1.img" "$2"; }
+
+# GRUB, Linux, systemd; the login prompt on the serial port and on the screen; somebody logs in at the keyboard; the power button.
+debian() {
+  local key
+  begin --disk "$images/login.img,raw,hda,rw" --clock host
+  said GRUB-LOADS-LINUX && said 'paravane login:' && said TEST-DONE || return 1
+  ask screendump "$work/login.png" && picture "$work/login.png" 1000 || return 1
+  # The picture of the login screen is part of what the tests leave behind.
+  mkdir -p "$here/../../.build-screens" && cp "$work/login.png" "$here/../../.build-screens/"
+  for key in r o o t ret; do ask sendkey $key || return 1; done
+  sleep 3
+  for key in p a r a v a n e ret; do ask sendkey $key || return 1; done
+  sleep 4
+  # What is typed at the screen's shell is heard on the serial port.
+  for key in e c h o spc s e e n shift-dot slash d e v slash t t y shift-s 0 ret; do ask sendkey $key || return 1; done
+  said seen 60 || return 1
+  ask screendump "$work/shell.png" && picture "$work/shell.png" 1000 && ! cmp -s "$work/login.png" "$work/shell.png" || return 1
+  ask system_powerdown && ended && content
+}
+copy login "pv.test=stay"
+check "a Debian disk through GRUB to a login, and the power button" debian
+
+mkdir "$work/www"
+head -c 33554432 /dev/urandom >"$work/www/download"
+port=$((20000 + RANDOM % 20000))
+busybox httpd -f -p 127.0.0.1:$port -h "$work/www" &
+server=$!
+wanted=$(sha256sum <"$work/www/download" | cut -d' ' -f1)
+copy network "pv.test=network pv.url=http://10.0.2.2:$port/download"
+fetched() { content && [ "$(sum_in_log)" = "$wanted" ]; }
+as_pc() { run --disk "$images/network.img,raw,hda,rw" --vif link=user && fetched; }
+check "a Debian PC fetches 32 MB with the right sum" as_pc
+as_pv() {
+  run --type pv --kernel "$images/debian.vmlinuz" --ramdisk "$images/debian.initrd" --cmdline "root=LABEL=paravane ro console=hvc0 quiet" \
+    --disk "$images/network.img,raw,xvda,rw" --vif link=user && fetched
+}
+check "the same disk as a PV guest" as_pv
 
 # A machine is killed at a random moment while its guest writes; what the guest said to be on the disk is there afterwards, whole.
 # The journal is replayed by the next boot; the file system is whole after it.
