@@ -92,15 +92,8 @@ extension PVMachine {
   }
 
   func collectDeviceStatistics() {
-    statistics.vbd = devices.hub.diskStatistics.map {
-      Statistics.Disk(
-        dev: $0.dev, read_bytes: $0.readBytes, write_bytes: $0.writeBytes, read_requests: $0.readRequests, write_requests: $0.writeRequests,
-        flushes: $0.flushes)
-    }
-    statistics.vif = devices.hub.cardStatistics.map {
-      Statistics.Network(
-        dev: $0.dev, rx_bytes: $0.rxBytes, tx_bytes: $0.txBytes, rx_packets: $0.rxPackets, tx_packets: $0.txPackets)
-    }
+    statistics.vbd = devices.hub.diskStatistics.map { Statistics.Disk($0) }
+    statistics.vif = devices.hub.cardStatistics.map { Statistics.Network($0) }
   }
 }
 

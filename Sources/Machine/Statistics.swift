@@ -1,4 +1,6 @@
 import Foundation
+import HostLinks
+import Storage
 
 /// What `--stats` writes: the keys are a contract.
 public struct Statistics: Encodable, Sendable {
@@ -96,5 +98,20 @@ public struct Statistics: Encodable, Sendable {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     return try encoder.encode(self)
+  }
+}
+
+extension Statistics.Disk {
+  init(_ counts: BlockStatistics) {
+    self.init(
+      dev: counts.dev, read_bytes: counts.readBytes, write_bytes: counts.writeBytes, read_requests: counts.readRequests,
+      write_requests: counts.writeRequests, flushes: counts.flushes)
+  }
+}
+
+extension Statistics.Network {
+  init(_ counts: NetworkStatistics) {
+    self.init(
+      dev: counts.dev, rx_bytes: counts.rxBytes, tx_bytes: counts.txBytes, rx_packets: counts.rxPackets, tx_packets: counts.txPackets)
   }
 }

@@ -36,19 +36,18 @@ extension CPUPolicy {
 
   /// EAX, EBX, ECX, EDX of a leaf for a guest that has the machine to itself.
   public func cpuid(_ leaf: UInt32, _ subleaf: UInt32, pc context: PCContext) -> Registers {
-    // Beyond the last leaf there is the last basic leaf again, as Intel's processors do; leaf 0x16 here.
     switch leaf {
     case 1:
-      var ecx = words[Int(CPUFeature.Word.leaf1ECX.rawValue)] | Self.platformLeaf1ECX
+      var ecx = unmasked(.leaf1ECX) | Self.platformLeaf1ECX
       if has(.xsave) && context.osxsave { ecx |= 1 << 27 }
-      var edx = words[Int(CPUFeature.Word.leaf1EDX.rawValue)] | Self.platformLeaf1EDX
+      var edx = unmasked(.leaf1EDX) | Self.platformLeaf1EDX
       if !context.hasLocalAPIC { edx &= ~(1 << 9) }
       return (Self.signature, 0x0001_0800, ecx, edx)
     // The timer runs in every idle state.
     case 6: return (1 << 2, 0, 0, 0)
     case 7:
       guard subleaf == 0 else { return (0, 0, 0, 0) }
-      return (0, words[Int(CPUFeature.Word.leaf7EBX.rawValue)] | Self.platformLeaf7EBX, word7(.leaf7ECX), word7(.leaf7EDX))
+      return (0, unmasked(.leaf7EBX) | Self.platformLeaf7EBX, unmasked(.leaf7ECX), unmasked(.leaf7EDX))
     // One processor: one thread of one core.
     case 0xB:
       switch subleaf {
@@ -63,8 +62,8 @@ extension CPUPolicy {
       return (denominator, numerator, UInt32(context.crystal), 0)
     case 0x8000_0001:
       return (
-        0, 0, words[Int(CPUFeature.Word.extended1ECX.rawValue)],
-        words[Int(CPUFeature.Word.extended1EDX.rawValue)] | Self.platformExtended1EDX
+        0, 0, unmasked(.extended1ECX),
+        unmasked(.extended1EDX) | Self.platformExtended1EDX
       )
     case 0x4000_0000...0x4FFF_FFFF: return (0, 0, 0, 0)
     default:
@@ -75,7 +74,8 @@ extension CPUPolicy {
     }
   }
 
-  private func word7(_ word: CPUFeature.Word) -> UInt32 { words[Int(word.rawValue)] }
+  /// A feature word without Xen's mask for PV guests.
+  private func unmasked(_ word: CPUFeature.Word) -> UInt32 { words[Int(word.rawValue)] }
 
   /// Numerator and denominator of a ratio, reduced; nil where they do not fit 32 bits.
   private static func ratio(_ a: UInt64, _ b: UInt64) -> (UInt32?, UInt32?) {

@@ -230,15 +230,7 @@ extension PCMachine {
   }
 
   func collectDeviceStatistics() {
-    statistics.vbd = parts.ide.statistics.map {
-      Statistics.Disk(
-        dev: $0.dev, read_bytes: $0.readBytes, write_bytes: $0.writeBytes, read_requests: $0.readRequests, write_requests: $0.writeRequests,
-        flushes: $0.flushes)
-    }
-    statistics.vif = parts.cards.map { card in
-      let counts = card.statistics
-      return Statistics.Network(
-        dev: counts.dev, rx_bytes: counts.rxBytes, tx_bytes: counts.txBytes, rx_packets: counts.rxPackets, tx_packets: counts.txPackets)
-    }
+    statistics.vbd = parts.ide.statistics.map { Statistics.Disk($0) }
+    statistics.vif = parts.cards.map { Statistics.Network($0.statistics) }
   }
 }

@@ -14,6 +14,8 @@ struct ShadowMemory {
   var ram = [UInt8](repeating: 0, count: 0x40000)
   /// By segment.
   var showsRAM = [Bool](repeating: false, count: 16)
+  /// Who answers for segments that are read from ROM and written to RAM.
+  var windows = [WriteThroughWindow?](repeating: nil, count: 16)
 }
 
 /// Segments that are read from ROM and written to RAM.
@@ -69,7 +71,11 @@ extension PCMachine {
     shadow.showsRAM[segment] = false
     memory.setKind(.ram, frames: frames(place))
     memory.copyIn(Array(shadow.rom[bytes]), at: place.lowerBound)
-    memory.setKind(access.contains(.writes) ? .device : .rom, frames: frames(place))
+    memory.setKind(.rom, frames: frames(place))
+    guard access.contains(.writes) else { return }
+    let window = WriteThroughWindow(self, segment: segment)
+    shadow.windows[segment] = window
+    board.claimMemory(place, by: window)
   }
 
   private func show(ram segment: Int, access: PCIHostBridge.Access) {
@@ -87,6 +93,8 @@ extension PCMachine {
   func attributesChanged(_ place: Range<UInt64>, _ access: PCIHostBridge.Access) {
     let segment = (Int(place.lowerBound) - ShadowMemory.start) / ShadowMemory.segment
     guard shadow.showsRAM.indices.contains(segment) else { return }
+    if let window = shadow.windows[segment] { board.releaseMemory(place, by: window) }
+    shadow.windows[segment] = nil
     if access.contains(.reads) { show(ram: segment, access: access) } else { show(rom: segment, access: access) }
   }
 
@@ -103,7 +111,10 @@ extension PCMachine {
     }
   }
 
-  private func isRAM(_ address: UInt64) -> Bool { map.ram.contains { $0.contains(address) } }
+  /// Whether RAM shows where no device does: not behind the display's memory.
+  private func isRAM(_ address: UInt64) -> Bool {
+    !(0xA0000..<0xC0000).contains(address) && map.ram.contains { $0.contains(address) }
+  }
 
   /// SMRAM opened or closed: RAM or the display's memory at 0xa0000.
   func systemManagementMemory(isOpen: Bool) { memory.setKind(isOpen ? .ram : .device, frames: 0xA0..<0xC0) }

@@ -83,8 +83,13 @@ public final class PCMachine: GuestMachine {
     if vcpu.nonMaskableRequested && vcpu.takesNonMaskable {
       vcpu.nonMaskableRequested = false
       exit = vcpu.deliverNonMaskable()
-    } else if vcpu.interruptRequested && vcpu.takesInterrupts, let vector = parts.interrupts.acknowledge() {
-      exit = vcpu.deliver(interrupt: vector)
+    } else if vcpu.interruptRequested && vcpu.takesInterrupts {
+      if let vector = parts.interrupts.acknowledge() {
+        exit = vcpu.deliver(interrupt: vector)
+      } else {
+        // Nobody asks any more; the window would stay open for ever.
+        vcpu.interruptRequested = false
+      }
     }
     if exit == .tripleFault { ending = .reset(byTripleFault: true) }
   }
