@@ -40,8 +40,7 @@ fixtures: packages
 	@$(MAKE) --no-print-directory -C Fixtures
 
 test: packages fixtures ## run every test, fetching what they need
-	@bash Fixtures/debian/kernel.sh cloud-amd64 $(KERNELS)
-	@bash Fixtures/debian/kernel.sh amd64 $(KERNELS)
+	@for flavour in cloud-amd64 amd64 686 686-pae; do bash Fixtures/debian/kernel.sh $$flavour $(KERNELS) || exit; done
 	swift build -c release --product paravane
 	swift build -c release --product paravane-fuzz
 	swift test
@@ -78,7 +77,7 @@ golden: packages ## write anew what the translator makes of every instruction fo
 
 soak: build kernels ## boots and fuzzing in turn, with a new seed each round, for SOAK_HOURS
 	swift build -c release --product paravane-fuzz
-	@bash Fixtures/debian/kernel.sh amd64 $(KERNELS)
+	@for flavour in amd64 686 686-pae; do bash Fixtures/debian/kernel.sh $$flavour $(KERNELS) || exit; done
 	@end=$$(($$(date +%s) + $(SOAK_HOURS) * 3600)); seed=$(SEED); while [ $$(date +%s) -lt $$end ]; do \
 	  echo "soak: round with seed $$seed"; \
 	  bash Fixtures/boot-tests.sh $(PRODUCT) $(KERNELS) || exit 1; \

@@ -1,27 +1,39 @@
 #!/bin/bash
-# kernel.sh FLAVOUR DIR: fetches Debian's stock kernel of a flavour (cloud-amd64, amd64) by package name into DIR, as
-# vmlinuz-FLAVOUR, and makes two RAM disks of busybox, ext4, isofs and init.sh beside this script: initrd-FLAVOUR.cpio with the PV
-# front ends, and initrd-FLAVOUR-pc.cpio with a PC's disk controller and network card (which the cloud kernel has not).
+# kernel.sh FLAVOUR DIR: fetches Debian's stock kernel of a flavour (cloud-amd64, amd64; 686, 686-pae of the i386 archive) by package
+# name into DIR, as vmlinuz-FLAVOUR, and makes RAM disks of busybox, ext4, isofs and init.sh beside this script: initrd-FLAVOUR.cpio
+# with the PV front ends (not of i386), and initrd-FLAVOUR-pc.cpio with a PC's disk controller and network card (which the cloud
+# kernel has not).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 flavour=$1
 mkdir -p "$2"
 cd "$2"
+apt=() busybox=/bin/busybox
+case "$flavour" in
+  686*) # Another architecture has package lists of its own, so that this machine's stay as they are.
+    apt=(-o APT::Architecture=i386 -o APT::Architectures=i386 -o Dir::State::Lists="$PWD/apt-i386/lists" -o Dir::Cache="$PWD/apt-i386")
+    busybox=tree-$flavour/bin/busybox
+    mkdir -p apt-i386/{lists,archives}/partial
+    ;;
+esac
 if [ ! -e "vmlinuz-$flavour" ] || [ ! -d "tree-$flavour/lib/modules" ]; then
-  find_package() { apt-cache depends "linux-image-$flavour" 2>/dev/null | awk '/Depends: linux-image-[0-9]/{print $2; exit}'; }
+  find_package() { apt-cache "${apt[@]}" depends "linux-image-$flavour" 2>/dev/null | awk '/Depends: linux-image-[0-9]/{print $2; exit}' || :; }
   package=$(find_package)
-  [ -n "$package" ] || { apt-get update -q >/dev/null; package=$(find_package); }
+  [ -n "$package" ] || { apt-get "${apt[@]}" update -q >/dev/null || :; package=$(find_package); }
   [ -n "$package" ] || { echo "kernel.sh: the package archive has no linux-image-$flavour" >&2; exit 69; }
+  packages=("$package")
+  [ "$busybox" = /bin/busybox ] || packages+=(busybox-static)
   echo "fetching $package" >&2
   rm -rf "tree-$flavour" download && mkdir download
-  (cd download && { apt-get download -q "$package" || { apt-get update -q && apt-get download -q "$package"; }; } >/dev/null 2>&1) ||
+  fetch() { apt-get "${apt[@]}" download -q "${packages[@]}"; }
+  (cd download && { fetch || { apt-get "${apt[@]}" update -q && fetch; }; } >/dev/null 2>&1) ||
     { echo "kernel.sh: cannot fetch $package: is the package archive reachable?" >&2; exit 69; }
-  dpkg -x download/*.deb "tree-$flavour"
+  for file in download/*.deb; do dpkg -x "$file" "tree-$flavour"; done
   rm -rf download
   cp tree-"$flavour"/boot/vmlinuz-* "vmlinuz-$flavour"
 fi
 made() { [ "$1" -nt "$here/init.sh" ] && [ "$1" -nt "$here/kernel.sh" ]; }
-made "initrd-$flavour.cpio" && made "initrd-$flavour-pc.cpio" && exit 0
+{ [[ "$flavour" = 686* ]] || made "initrd-$flavour.cpio"; } && made "initrd-$flavour-pc.cpio" && exit 0
 version=$(ls "tree-$flavour/lib/modules")
 [ -e "tree-$flavour/lib/modules/$version/modules.dep.bin" ] || depmod -b "tree-$flavour" "$version"
 work=$(mktemp -d)
@@ -32,7 +44,7 @@ ramdisk() {
   local name=$1 tree=$work/$1 module ordered
   shift
   mkdir -p "$tree"/{bin,dev,etc,lib/modules,mnt,proc,root,sys,tmp}
-  cp /bin/busybox "$tree/bin/busybox"
+  cp "$busybox" "$tree/bin/busybox"
   install -m 755 "$here/init.sh" "$tree/init"
   install -m 755 "$here/udhcpc.sh" "$tree/etc/udhcpc.sh"
   ordered=$(for module in "$@"; do
@@ -45,5 +57,5 @@ ramdisk() {
   (cd "$tree" && find . | LC_ALL=C sort | cpio -o -H newc --quiet -R 0:0) > "$name.new"
   mv "$name.new" "$name"
 }
-ramdisk "initrd-$flavour.cpio" xen-blkfront xen-netfront af_packet ext4 crc32c_generic isofs
+[[ "$flavour" = 686* ]] || ramdisk "initrd-$flavour.cpio" xen-blkfront xen-netfront af_packet ext4 crc32c_generic isofs
 ramdisk "initrd-$flavour-pc.cpio" ata_piix sd_mod sr_mod e1000 af_packet ext4 crc32c_generic isofs

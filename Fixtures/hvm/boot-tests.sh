@@ -13,7 +13,7 @@ direct() {
   run --kernel "$kernels/vmlinuz-$flavour" --ramdisk "$kernels/initrd-$flavour-pc.cpio" "$@" && content
 }
 
-for flavour in cloud-amd64 amd64; do
+for flavour in cloud-amd64 amd64 686 686-pae; do
   check "$flavour boots by itself and powers off" direct $flavour --cmdline "console=ttyS0 pv.test=boot" --clock virtual
 done
 
