@@ -198,6 +198,26 @@ static int has_nan(const pv_vcpu *cpu) {
   return 0;
 }
 
+static uint32_t kind_of(const uint64_t value[2]) {
+  const uint32_t exponent = value[1] & 0x7FFF;
+  const int integer = value[0] >> 63 != 0;
+  if (exponent == 0x7FFF) {
+    if ((value[1] & 0xFFFF) == 0xFFFF && value[0] == 0xC000000000000000) return PV_X87_KIND_INDEFINITE;
+    return value[0] == 1ull << 63 ? PV_X87_KIND_NUMBER : PV_X87_KIND_OTHER;
+  }
+  return exponent ? integer ? PV_X87_KIND_NUMBER : PV_X87_KIND_OTHER : value[0] ? PV_X87_KIND_OTHER : PV_X87_KIND_NUMBER;
+}
+
+static uint32_t what_is_known(const pv_vcpu *cpu) {
+  const uint32_t status = cpu->x87_control_status >> 16, top = cpu->x87_top & 7;
+  uint32_t known = PV_X87_KNOWN | (status & 1 ? PV_X87_KNOWN_INVALID : 0) | (status & 0x200 ? 0 : PV_X87_KNOWN_C1);
+  for (uint32_t n = 0; n < 8; n++) {
+    const uint32_t physical = (top + n) & 7;
+    known |= (cpu->x87_tags >> physical & 1 ? kind_of(cpu->x87[physical]) : PV_X87_KIND_EMPTY) << n * 2;
+  }
+  return known;
+}
+
 void pv_x87_enter(pv_vcpu *cpu) {
   if (cpu->cr0 & 0xC) return;
   if (!cpu->x87_live) {
@@ -213,6 +233,7 @@ void pv_x87_enter(pv_vcpu *cpu) {
     }
     __asm__ volatile("frstor %0" : : "m"(image) : STACK);
     cpu->x87_live = cpu->x87_nan_paths == 2 || (cpu->x87_nan_paths == 1 && has_nan(cpu)) ? 2 : 1;
+    cpu->x87_known = cpu->x87_live == 2 ? what_is_known(cpu) : 0;
   }
   cpu->vector_ready |= cpu->x87_live == 2 ? PV_VECTOR_X87_NAN : PV_VECTOR_X87;
 }

@@ -167,6 +167,15 @@ extension VCPU {
     cpu.pointee.link_slot = 0
     enter(cpu, code)
     turn.pointee.pendingLink = cpu.pointee.link_slot
+    if cpu.pointee.link_slot >= Translator.question && cpu.pointee.link_slot != UInt32.max { answerQuestion() }
+  }
+
+  /// Translated code asks for a version of itself for what the x87 unit is known to hold.
+  @inline(never) private func answerQuestion() {
+    guard let translator else { return }
+    withHostModes { translator.answer(cpu.pointee.link_slot & ~Translator.question, known: cpu.pointee.x87_known) }
+    turn.pointee.flushWanted = translator.needsFlush
+    turn.pointee.pendingLink = 0
   }
 
   /// Has the exit handler serve a SYSCALL of translated code, RIP being the next instruction's. The translation that the guest goes on

@@ -148,6 +148,17 @@ enum {
   PV_VECTOR_X87_NAN = 64, // `x87_live` is 2, and CR0.EM and CR0.TS clear
 };
 
+/// `x87_known`: what a register holds, and what is known besides.
+enum {
+  PV_X87_KIND_OTHER = 0,
+  PV_X87_KIND_INDEFINITE = 1, // the NaN that the unit makes itself: negative, quiet, nothing else in it
+  PV_X87_KIND_NUMBER = 2,     // normal, zero or infinite
+  PV_X87_KIND_EMPTY = 3,
+  PV_X87_KNOWN_INVALID = 1 << 16, // the invalid flag is set
+  PV_X87_KNOWN_C1 = 1 << 17,      // C1 is clear
+  PV_X87_KNOWN = 1 << 30,
+};
+
 /// pv_vcpu.interrupt_shadow
 enum {
   PV_SHADOW_STI = 1,
@@ -226,6 +237,9 @@ struct pv_vcpu {
   // is to take its paths for NaNs.
   uint32_t x87_live;
   uint32_t x87_nan_paths; // what chooses 2: 0 nothing, 1 a register with a NaN, 2 always
+  // PV_X87_KNOWN and what the host's unit is known to hold, while no x87 instruction has run since that was found out; else 0. Two bits
+  // for each of ST(0) to ST(7), PV_X87_KIND_*, and above them flags of the status word.
+  uint32_t x87_known;
   uint64_t x87_ip, x87_dp;
   uint16_t x87_opcode, x87_cs, x87_ds;
   uint16_t debug_armed;  // PV_DEBUG_*

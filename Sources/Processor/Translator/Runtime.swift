@@ -14,6 +14,7 @@ enum At {
   static let flagsResult = MemoryLayout<pv_vcpu>.offset(of: \.flags_result)!
   static let carryByte = MemoryLayout<pv_vcpu>.offset(of: \.carry_byte)!
   static let vectorReady = MemoryLayout<pv_vcpu>.offset(of: \.vector_ready)!
+  static let x87Known = MemoryLayout<pv_vcpu>.offset(of: \.x87_known)!
   static let flagsKind = MemoryLayout<pv_vcpu>.offset(of: \.flags_kind)!
   static let linkSlot = MemoryLayout<pv_vcpu>.offset(of: \.link_slot)!
   static let flagsImage = MemoryLayout<pv_vcpu>.offset(of: \.flags_image)!

@@ -17,7 +17,7 @@ extension Translator {
   /// The bits of `vector_ready` of which one lets the pass that is being emitted run.
   var x87Bits: Int {
     let (plain, other) = (Int(PV_VECTOR_X87), Int(PV_VECTOR_X87_NAN))
-    guard mindsNaNs, steps.contains(where: { $0.mindsNaNs }) else { return plain | other }
+    guard mindsNaNs else { return plain | other }
     return isNaNPass ? other : plain
   }
 
@@ -103,7 +103,7 @@ extension Translator {
   /// - Parameters:
   ///   - careful: the instruction sets no denormal flag where a comparison would: take it back.
   ///   - wantsInvalid: go on only if the invalid flag is set already.
-  private func findUnordered(_ i: Int, careful: Bool, free: Int, wantsInvalid: Bool = false) -> [Int] {
+  func findUnordered(_ i: Int, careful: Bool, free: Int, wantsInvalid: Bool = false) -> [Int] {
     var away: [Int] = []
     if careful { code.rs(0xDD, 7, At.statusBefore, size: 4) }
     emitX87(0xDB, 0xE8 | i)

@@ -33,6 +33,8 @@ extension Translator {
       if hasOther { jumpToNaNPass() }
       code.call(to: routine)
       if hasOther { jumpToNaNPass() }
+      // What was found out there will not be true for long.
+      if index > 0 && isNaNPass && routine == runtime.loadX87 { code.storeImmediate32(0, At.x87Known) }
       code.rs(0xF6, 0, At.vectorReady, size: 4)
       code.byte(bits)
       code.patch(code.jump(condition: 5), to: resume)

@@ -9,17 +9,21 @@ extension Translator {
     let memory = i.hasMemoryOperand ? i.operands.0 : nil
     if let memory {
       var misses = [lookUpOnce(i, size: Int(memory.size), write: e.shape == .store)]
+      let after = emitKnowing(e, memory)
       if e.shape == .loadControl {
         misses.append(loadControl())
-      } else if !isNaNPass || !emitMindingNaNs(e, memory) {
+      } else if after == nil, !isNaNPass || !emitMindingNaNs(e, memory) {
         onOperand(e.opcode, e.modRM >> 3 & 7, size: 4)
       }
       slowPath(index, from: misses, resume: code.position)
+      known?.step(e, after)
       return
     }
     if e.shape == .nothing { return }
     if e.shape == .conditionalMove { ensureHost() }
-    if !isNaNPass || !emitMindingNaNs(e, index) { emitX87(e.opcode, e.modRM) }
+    let after = emitKnowing(e)
+    if after == nil, !isNaNPass || !emitMindingNaNs(e, index) { emitX87(e.opcode, e.modRM) }
+    known?.step(e, after)
     if e.shape == .compareToFlags {
       if steps[index].needsSave { saveComparison() }
       hostValid = true

@@ -21,6 +21,8 @@ final class Translator {
   var later: [() -> Void] = []
   private(set) var translations: UInt64 = 0
   private(set) var flushes: UInt64 = 0
+  /// Versions of blocks for what the x87 unit is known to hold.
+  var knownVersionsMade: UInt64 = 0
   static let codeBytes = 24 << 20
   /// How often the run loop finds a block before it is translated.
   static let threshold: UInt32 = 3
@@ -36,6 +38,9 @@ final class Translator {
   /// That version is being emitted; where it is jumped to.
   var isNaNPass = false
   var nanEntries: [Int] = []
+  /// What the x87 unit holds at this place of a version that was made for it (Translator+X87Known.swift).
+  var known: X87Known?
+  var questions: [Int: X87Question] = [:]
 
   /// Nil where the host gives no executable memory.
   init?(blocks: BlockCache, memory: MachineMemory) {
@@ -73,6 +78,7 @@ final class Translator {
   func flush() {
     collectHits()
     sites.removeAll(keepingCapacity: true)
+    questions.removeAll(keepingCapacity: true)
     code.position = firstTranslation
     flushes += 1
   }
@@ -98,6 +104,7 @@ final class Translator {
       emitExit(to: pageOffset, slot: 0)
     }
     isNaNPass = false
+    known = nil
     nanEntries.removeAll()
     guard emitSteps() else { return false }
     if !nanEntries.isEmpty {
@@ -106,6 +113,7 @@ final class Translator {
       isNaNPass = true
       hostValid = false
       code.forgetHeld()
+      askWhatIsKnown()
       guard emitSteps() else { return false }
     }
     block.pointee.code = code.executable + entry
@@ -114,12 +122,14 @@ final class Translator {
   }
 
   /// Emits the block's instructions and what they reach by forward jumps.
-  private func emitSteps() -> Bool {
+  func emitSteps() -> Bool {
     requireState(0)
     lastSaved = nil
     carryByteValid = false
     var ended = false
     var index = 0
+    // Before the last instruction, which may jump: then the block's x87 instructions are done.
+    let storesKnown = steps.last.map { !$0.isX87 && !$0.isFallback } ?? false
     while index < steps.count {
       if steps[index].isFallback {
         var end = index + 1
@@ -128,12 +138,15 @@ final class Translator {
           later.removeAll()
           return false
         }
+        known?.forget()
         index = end
         continue
       }
+      if storesKnown && index == steps.count - 1 { storeKnown() }
       ended = emit(index)
       index += 1
     }
+    if !storesKnown { storeKnown() }
     if !ended { emitDirect(to: pageOffset + Int(block.pointee.bytes)) }
     while !later.isEmpty {
       let pieces = later
@@ -143,7 +156,7 @@ final class Translator {
     return true
   }
 
-  private func decode(_ block: UnsafeMutablePointer<pv_block>) -> Bool {
+  func decode(_ block: UnsafeMutablePointer<pv_block>) -> Bool {
     let address = block.pointee.key & ~(0xFF << 56)
     pageOffset = Int(address & 4095)
     let bytes = memory.base + Int(address)
