@@ -58,7 +58,7 @@ struct Main {
       usage: paravane-fuzz TARGET [--seconds N] [--seed N] [--first N] [--count N] [--verbose]
              TARGET: \(names.joined(separator: ", "))
              paravane-fuzz silicon [--seed N] [--count N] [--only MNEMONIC[,MNEMONIC…]] [--jobs N] [--first N] [--translator] [--length N] [--strict] [--samples N]
-             paravane-fuzz vectors DIRECTORY [--only PREFIX] [--count N] [--samples N]
+             paravane-fuzz vectors DIRECTORY [--only PREFIX] [--count N] [--samples N] [--files] [--show REASON]
       """
     FileHandle.standardError.write(Data((text + "\n").utf8))
     exit(64)

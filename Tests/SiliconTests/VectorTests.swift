@@ -24,13 +24,13 @@ import Testing
 
   @Test func binaryForm() throws {
     let file = try #require(VectorFile(Self.file(pushed: [0x34, 0x12])))
-    #expect(file.endsInHalt)
+    #expect(file.processor == .i80286)
     #expect(file.vectors.count == 1)
     let vector = try #require(file.vectors.first)
     #expect(vector.name == "push ax")
     #expect(vector.after[8] == 0xE)
     #expect(vector.after[0] == 0x1234)
-    #expect(try VectorMachine(endsInHalt: true).run(vector) == [])
+    #expect(try VectorMachine(.i80286).judge(vector) == .same)
   }
 
   @Test func differencesAreFound() throws {
@@ -39,7 +39,7 @@ import Testing
     vector.after[0] = 1
     vector.after[12] = 0x13
     vector.after[13] = 0x47
-    #expect(try VectorMachine(endsInHalt: true).run(vector) == ["ax", "ip", "flags CF", "memory"])
+    #expect(try VectorMachine(.i80286).judge(vector) == .unexplained(["ax", "ip", "flags CF", "memory"]))
   }
 
   @Test func textForm() throws {
@@ -49,9 +49,9 @@ import Testing
       "final": {"regs": {"ax": 0, "ip": 17, "flags": 61527}, "ram": [], "queue": []}}]
       """
     let file = try #require(VectorFile(Array(text.utf8)))
-    #expect(!file.endsInHalt)
+    #expect(file.processor == .i8086)
     let vector = try #require(file.vectors.first)
-    #expect(try VectorMachine(endsInHalt: false).run(vector) == [])
+    #expect(try VectorMachine(.i8086).judge(vector) == .same)
   }
 
   @Test func brokenFilesAreRefused() {

@@ -8,6 +8,7 @@ public struct ProcessorVector: Sendable {
     public var value: UInt8
   }
   public var name = ""
+  /// The instruction; what was recorded on an 80286 has the HLT too.
   public var bytes: [UInt8] = []
   public var before = [UInt16](repeating: 0, count: 14)
   public var memory: [Cell] = []
@@ -19,16 +20,24 @@ public struct ProcessorVector: Sendable {
   static func index(_ name: String) -> Int? { names.firstIndex(of: name) }
 }
 
+/// The processor that vectors were recorded on.
+public enum RecordedProcessor: Sendable {
+  /// 20 address lines, segments that wrap, no invalid opcodes.
+  case i8086
+  /// Each instruction is followed by a HLT that ran too: IP is behind it.
+  case i80286
+}
+
 /// A file of such vectors, in one of the two forms in which they are published.
 public struct VectorFile: Sendable {
   public var vectors: [ProcessorVector] = []
-  /// Each instruction is followed by a HLT that ran too: IP is behind it.
-  public var endsInHalt = false
+  public var processor = RecordedProcessor.i8086
 
   /// Reads an uncompressed file; nil if it is of neither form.
   public init?(_ bytes: [UInt8]) {
     if bytes.starts(with: Array("MOO ".utf8)) {
-      endsInHalt = true
+      // Behind the chunk's length: version, number of vectors, the processor's name.
+      if bytes.count >= 20, bytes[16..<20].elementsEqual("C286".utf8) || bytes[16..<20].elementsEqual("286 ".utf8) { processor = .i80286 }
       var reader = ChunkReader(bytes)
       reader.readFile(&vectors)
       return

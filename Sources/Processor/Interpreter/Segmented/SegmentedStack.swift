@@ -146,8 +146,9 @@ private func enterFrame(_ cpu: CPU, _ op: Operation) -> Operation? {
     cpu.moveStackPointer(-step)
     return true
   }
+  // All of ESP goes down, even where the stack pointer is SP alone and wraps.
+  let newFrame = (old &- UInt64(bitPattern: step)) & 0xFFFF_FFFF
   guard pushed(cpu.rbp) else { return raise(cpu, op) }
-  let newFrame = cpu.rsp
   if level > 0 {
     for n in 1..<max(level, 1) {
       // The frames before this one, by the old BP.
