@@ -118,6 +118,11 @@ config "kernel = '$hello'\nvif = [ 'bridge=xenbr0' ]\n"
 refuse 64 "a bridge" "link=" run guest.cfg
 config 'memory = 64\n'
 refuse 64 "a configuration without a kernel" "kernel" run guest.cfg
+config 'memory = 64\nfirmware = "ovmf"\n'
+refuse 64 "firmware that no PV guest has" "line 2" run guest.cfg
+config 'firmware = "pvgrub64"\nkernel = "k"\n'
+refuse 64 "firmware and a kernel" "line 1" run guest.cfg
+refuse 64 "a RAM disk without a kernel" "--kernel" run --ramdisk empty --disk "empty,raw,xvda,ro"
 refuse 66 "no such configuration" "no-such.cfg" run no-such.cfg
 
 # Disks.
@@ -162,6 +167,13 @@ wait $helper 2>/dev/null
 helper=
 refuse 69 "no such socket" "no-socket" run --kernel "$hello" --vif link=socket,path=no-socket
 refuse 66 "a capture that cannot be written" "no/where" run --kernel "$hello" --vif link=none --capture no/where
+
+# What doctor looks for is what packages.sh installs.
+if "$paravane" doctor | grep -E '^missing .*\((make run|--type hvm|PV guests)'; then
+  failed=$((failed + 1))
+else
+  passed=$((passed + 1))
+fi
 
 echo "$passed mistakes answered as promised, $failed not"
 [ $failed = 0 ]

@@ -3,7 +3,7 @@
 set -euo pipefail
 wanted="zlib1g-dev liblzma-dev liblz4-dev libzstd-dev libbz2-dev libslirp-dev libglib2.0-dev libssl-dev libcapstone-dev
   busybox-static cpio kmod xz-utils lld make qemu-utils acpica-tools seabios
-  mmdebstrap fakeroot e2fsprogs fdisk grub-pc-bin isolinux syslinux-common xorriso"
+  mmdebstrap fakeroot e2fsprogs fdisk grub-pc-bin grub-xen-host isolinux syslinux-common xorriso"
 missing=""
 for package in $wanted; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# disk-tests.sh PARAVANE KERNELS [CACHE]: a Debian disk through GRUB to a login on the serial port and on the screen, also as a PV
-# guest; it fetches, and is killed while it writes. HVM_KILLS is how often (1).
+# disk-tests.sh PARAVANE KERNELS [CACHE]: a Debian disk through GRUB to a login on the serial port and on the screen; the same as a PV
+# guest, through pvgrub and from the command line; it fetches, and is killed while it writes. HVM_KILLS is how often (1).
 source "$(dirname "$0")/testing.sh"
 
 mkdir "$images"
@@ -30,6 +30,38 @@ debian() {
 copy login "pv.test=stay"
 check "a Debian disk through GRUB to a login, and the power button" debian
 
+# The same disk as a PV guest, to the same login on its console; somebody logs in, and switches it off by a command.
+mkfifo "$work/keys"
+exec {keys}<>"$work/keys"
+logged_in() {
+  local input=$work/keys
+  begin --type pv --clock host --disk "$images/login.img,raw,xvda,rw" "$@"
+  said 'paravane login: ' && said TEST-DONE || return 1
+  echo root >&$keys
+  said 'Password: ' 60 || return 1
+  sleep 1
+  echo paravane >&$keys
+  said 'root@paravane:~# ' 60 || return 1
+  # What is typed comes back first, as it was typed.
+  echo 'echo "ROOT $(findmnt -no SOURCE /) AT $(tty)"; systemctl poweroff' >&$keys
+  said 'ROOT /dev/xvda1 AT /dev/hvc0' 60 && ended && content
+}
+pvgrub() { logged_in && grep -aq GRUB-LOADS-LINUX "$log"; }
+named() {
+  logged_in --kernel "$images/debian.vmlinuz" --ramdisk "$images/debian.initrd" --cmdline "root=LABEL=paravane ro console=hvc0 quiet" &&
+    ! grep -aq GRUB "$log"
+}
+check "the same disk as a PV guest through pvgrub to a login" pvgrub
+check "the same disk as a PV guest with its kernel named, to a login" named
+
+# Divided as Debian's images for clouds are; the root is found behind two other partitions.
+copy boot "pv.test=boot"
+"$here/disk-gpt.sh" "$images/boot.img" "$images/gpt.img"
+divided() { run "$@" && content && grep -aq GRUB-LOADS-LINUX "$log"; }
+check "a Debian PC from a disk with a GUID partition table" divided --disk "$images/gpt.img,raw,hda,rw"
+check "the same disk as a PV guest through pvgrub" divided --type pv --disk "$images/gpt.img,raw,xvda,rw"
+rm -f "$images/gpt.img" "$images/boot.img"
+
 mkdir "$work/www"
 head -c 33554432 /dev/urandom >"$work/www/download"
 port=$((20000 + RANDOM % 20000))
@@ -44,7 +76,7 @@ as_pv() {
   run --type pv --kernel "$images/debian.vmlinuz" --ramdisk "$images/debian.initrd" --cmdline "root=LABEL=paravane ro console=hvc0 quiet" \
     --disk "$images/network.img,raw,xvda,rw" --vif link=user && fetched
 }
-check "the same disk as a PV guest" as_pv
+check "a PV guest of the same disk fetches 32 MB with the right sum" as_pv
 
 # A machine is killed at a random moment while its guest writes; what the guest said to be on the disk is there afterwards, whole.
 # The journal is replayed by the next boot; the file system is whole after it.

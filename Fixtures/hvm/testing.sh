@@ -37,11 +37,11 @@ run() {
   [ $status = 0 ] || { echo "status $status" >>"$work/err"; return 1; }
 }
 
-# begin [OPTIONS…]: the same in the background, with a control socket.
+# begin [OPTIONS…]: the same in the background, with a control socket; its console reads from the file $input, if there is one.
 begin() {
   rm -f "$work/monitor"
   : >"$log"
-  "$paravane" run --type hvm --timeout 600 --monitor "unix:$work/monitor" "$@" </dev/null >"$log" 2>"$work/err" &
+  "$paravane" run --type hvm --timeout 600 --monitor "unix:$work/monitor" "$@" <"${input:-/dev/null}" >"$log" 2>"$work/err" &
   guest=$!
 }
 

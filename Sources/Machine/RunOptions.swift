@@ -1,5 +1,6 @@
 import Configuration
 import Hypervisor
+import Motherboard
 
 /// Everything `paravane run` decides before a machine is put together. Command-line options have been merged with the
 /// configuration file, and defaults applied.
@@ -8,6 +9,11 @@ public struct RunOptions: Sendable {
   public var name = "guest"
   public var uuid: [UInt8] = Array(repeating: 0, count: 16)
   public var kernel = ""
+  /// Where Debian's package `grub-xen-host` puts pvgrub, GRUB as the kernel of a 64-bit PV guest: it looks for /boot/grub/grub.cfg
+  /// on the guest's disks, and starts what that names.
+  public static let standardPVGRUB = "/usr/lib/grub-xen/grub-x86_64-xen.bin"
+  /// Where Debian's package `seabios` puts a PC's BIOS.
+  public static var standardBIOS: String { FirmwareImage.standardBIOS }
   public var ramdisk: String?
   /// hvm: the BIOS; nil is the installed SeaBIOS.
   public var firmware: String?

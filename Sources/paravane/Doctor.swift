@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Machine
 import Processor
 
 struct Doctor: ParsableCommand {
@@ -26,6 +27,9 @@ struct Doctor: ParsableCommand {
     findings.append(memory())
     findings.append(tap())
     findings.append(directory())
+    findings.append(file(RunOptions.standardBIOS, "SeaBIOS (--type hvm)", package: "seabios"))
+    findings.append(
+      file(RunOptions.standardPVGRUB, "pvgrub (PV guests that boot from their disk)", package: "grub-xen-host"))
     for tool in ["busybox", "cpio", "depmod"] { findings.append(program(tool)) }
     for finding in findings {
       print("\(finding.good ? "ok     " : finding.needed ? "BROKEN " : "missing")  \(finding.what)")
@@ -56,8 +60,13 @@ struct Doctor: ParsableCommand {
       mend: "--stats, --capture and disk images want a folder that you can write to")
   }
 
+  private func file(_ path: String, _ what: String, package: String) -> Finding {
+    Finding(good: access(path, R_OK) == 0, needed: false, what: what, mend: "sudo apt-get install \(package)")
+  }
+
   private func program(_ name: String) -> Finding {
-    let paths = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin").split(separator: ":") + ["/sbin", "/usr/sbin"]
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+    let paths: [Substring] = path.split(separator: ":") + ["/sbin", "/usr/sbin"]
     let found = paths.contains { access("\($0)/\(name)", X_OK) == 0 }
     let package = ["busybox": "busybox-static", "depmod": "kmod"][name] ?? name
     return Finding(good: found, needed: false, what: "\(name) (make run)", mend: "sudo apt-get install \(package)")

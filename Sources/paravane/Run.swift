@@ -13,7 +13,8 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("The platform: pv, or hvm: a whole PC with a BIOS.", valueName: "pv|hvm")) var type: String?
   @Option(help: ArgumentHelp("hvm: the BIOS image; the installed SeaBIOS by default.", valueName: "path")) var firmware: String?
   @Option(help: ArgumentHelp("hvm: what to boot from, in order: c disk, d CD-ROM, n network.", valueName: "order")) var boot: String?
-  @Option(help: ArgumentHelp("Kernel: ELF or bzImage.", valueName: "path")) var kernel: String?
+  @Option(help: ArgumentHelp("Kernel: ELF or bzImage; without one pvgrub or the BIOS boots the disk.", valueName: "path"))
+  var kernel: String?
   @Option(help: ArgumentHelp("Initial RAM disk.", valueName: "path")) var ramdisk: String?
   @Option(help: ArgumentHelp("Kernel command line.", valueName: "text")) var cmdline: String?
   @Option(help: ArgumentHelp("Guest memory, 512 by default.", valueName: "MiB")) var memory: Int?
@@ -94,14 +95,32 @@ struct Run: ParsableCommand {
     let file = try readConfiguration()
     do {
       try apply(file, to: &options)
+      try chooseBootProgram(file, for: &options)
       try applyClock(to: &options)
     } catch let error as ConfigurationError {
       throw Failure.usage(config.map { "\($0): \(error)" } ?? "\(error)")
     }
-    guard options.type == .hvm || !options.kernel.isEmpty else {
+    return options
+  }
+
+  /// A PV guest without a kernel of its own boots its disk through pvgrub, as a PC does through its BIOS.
+  private func chooseBootProgram(_ file: XLConfiguration?, for options: inout RunOptions) throws {
+    guard options.type == .pv else { return }
+    if let entry = file?.entries.last(where: { $0.key == "firmware" }) {
+      guard entry.value == .string("pvgrub64") else {
+        throw ConfigurationError(line: entry.line, message: "a pv guest's firmware: \"pvgrub64\" is all that there is")
+      }
+      guard file?["kernel"] == nil else { throw ConfigurationError(line: entry.line, message: "firmware and kernel: say one of them") }
+    }
+    guard options.kernel.isEmpty else { return }
+    guard !options.disks.isEmpty, options.ramdisk == nil else {
       throw Failure.usage("no kernel: say --kernel PATH, or kernel=\"PATH\" in the configuration")
     }
-    return options
+    options.kernel = RunOptions.standardPVGRUB
+    guard access(options.kernel, R_OK) == 0 else {
+      throw Failure.cannotOpen(
+        "no kernel: say --kernel PATH; or install pvgrub, which boots from the disk: \(options.kernel) (Debian's package grub-xen-host)")
+    }
   }
 
   private func readConfiguration() throws -> XLConfiguration? {
