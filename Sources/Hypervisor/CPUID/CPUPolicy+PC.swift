@@ -25,8 +25,8 @@ extension CPUPolicy {
   /// Bits of a physical address.
   public static let physicalBits = 40
 
-  /// PSE, MTRR, PGE, MCA, PSE-36: what only an operating system on bare hardware uses.
-  private static let platformLeaf1EDX: UInt32 = 1 << 3 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17
+  /// VME, PSE, MTRR, PGE, MCA, PSE-36: what only an operating system on bare hardware uses.
+  private static let platformLeaf1EDX: UInt32 = 1 << 1 | 1 << 3 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17
   /// x2APIC, TSC-deadline timer.
   private static let platformLeaf1ECX: UInt32 = 1 << 21 | 1 << 24
   /// TSC_ADJUST, SMEP.

@@ -21,9 +21,9 @@ private enum CR4 {
 }
 
 extension VCPU {
-  /// The bits of CR4 that may be set: TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT, UMIP, FSGSBASE, OSXSAVE and SMEP. There is no
-  /// VME, PVI, PCID, LA57, SMAP or protection key.
-  static let controlFour: UInt64 = 0x15_0FFC
+  /// The bits of CR4 that may be set: VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT, UMIP, FSGSBASE, OSXSAVE and SMEP.
+  /// There is no PCID, LA57, SMAP or protection key.
+  static let controlFour: UInt64 = 0x15_0FFF
 
   /// MOV to CR0 and LMSW; false for #GP(0).
   func setControlZero(_ value: UInt64) -> Bool {

@@ -63,10 +63,19 @@ extension VCPU {
 
   private func softwareInterrupt() -> Exit? {
     let instruction = cpu.pointee.rip
-    if cpu.isVirtual8086 && cpu.pointee.rflags & Flag.iopl != Flag.iopl {
-      return deliverFault(.gp, 0)
-    }
     let vector = UInt8(truncatingIfNeeded: cpu.pointee.vector)
+    if cpu.hasVirtualExtensions {
+      do throws(SegmentFault) {
+        if try redirectInterrupt(vector, back: cpu.pointee.next_rip) {
+          advance(cycles: 1)
+          return nil
+        }
+      } catch {
+        if let linear = error.linear { cpu.pointee.cr2 = linear }
+        return deliverFault(error.vector, error.errorCode)
+      }
+    }
+    if cpu.isConfined { return deliverFault(.gp, 0) }
     return deliver(
       Delivery(vector: vector, errorCode: nil, kind: .software, rip: cpu.pointee.next_rip), instruction: instruction)
   }

@@ -97,18 +97,26 @@ private func popAll(_ cpu: CPU, _ op: Operation) -> Operation? {
   return next(cpu, op)
 }
 
-/// Virtual-8086 mode needs IOPL 3 to see the flags.
-private func flagsAreHidden(_ cpu: CPU) -> Bool { cpu.isVirtual8086 && cpu.pointee.rflags & Flag.iopl != Flag.iopl }
+/// Virtual-8086 mode needs IOPL 3 to see the flags, or CR4.VME for the low half of them.
+private func flagsAreHidden(_ cpu: CPU, _ op: Operation) -> Bool {
+  cpu.isConfined && !(cpu.hasVirtualExtensions && op.pointee.size == 2)
+}
 
 private func pushFlags(_ cpu: CPU, _ op: Operation) -> Operation? {
-  flagsAreHidden(cpu) ? raise(cpu, op, .gp, 0) : push(cpu, op, cpu.rflags & ~(Flag.vm | Flag.rf))
+  if flagsAreHidden(cpu, op) { return raise(cpu, op, .gp, 0) }
+  return push(cpu, op, cpu.isConfined ? cpu.virtualFlags : cpu.rflags & ~(Flag.vm | Flag.rf))
 }
 
 /// SDM volume 2, POPF: IOPL changes at CPL 0 only (never in virtual-8086 mode), IF where CPL ≤ IOPL; VM, VIF and VIP never; RF is cleared.
 private func popFlags(_ cpu: CPU, _ op: Operation) -> Operation? {
-  if flagsAreHidden(cpu) { return raise(cpu, op, .gp, 0) }
+  if flagsAreHidden(cpu, op) { return raise(cpu, op, .gp, 0) }
   let size = Int(op.pointee.size)
   guard let image = readStack(cpu, op, 0, size) else { return raise(cpu, op) }
+  if cpu.isConfined {
+    guard cpu.setVirtualFlags(image) else { return raise(cpu, op, .gp, 0) }
+    cpu.moveStackPointer(Int64(size))
+    return leave(cpu, cpu.ripAfter(op))
+  }
   cpu.moveStackPointer(Int64(size))
   let old = cpu.rflags
   var changes = Flag.arithmetic | Flag.tf | Flag.df | Flag.nt

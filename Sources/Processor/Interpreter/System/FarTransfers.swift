@@ -247,7 +247,8 @@ private func returnFar(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func interruptReturn(_ cpu: CPU, _ op: Operation) -> Operation? {
   let size = Int(op.pointee.size)
   let step = Int64(size)
-  if cpu.isVirtual8086 && cpu.pointee.rflags & Flag.iopl != Flag.iopl { return raiseGP(cpu, op) }
+  let confined = cpu.isConfined
+  if confined && !(cpu.hasVirtualExtensions && size == 2) { return raiseGP(cpu, op) }
   // NT asks for a task switch, which IA-32e mode does not have.
   if cpu.isProtected && !cpu.isVirtual8086 && cpu.pointee.rflags & Flag.nt != 0 {
     return cpu.isArchitectural && !cpu.longMode ? returnToTask(cpu, op) : raiseGP(cpu, op)
@@ -259,6 +260,12 @@ private func interruptReturn(_ cpu: CPU, _ op: Operation) -> Operation? {
   if cpu.hasParagraphs {
     let offset = truncated(target, size)
     if offset > UInt64(cpu.pointee.seg.1.limit) { return raiseGP(cpu, op) }
+    if confined {
+      guard cpu.setVirtualFlags(flags) else { return raiseGP(cpu, op) }
+      cpu.moveStackPointer(3 * step)
+      cpu.pointee.nonmaskable_blocked = 0
+      return VCPU.of(cpu).leaveToParagraph(selector, offset)
+    }
     var mask: UInt64 = Flag.arithmetic | Flag.tf | Flag.if | Flag.df | Flag.nt | (size > 2 ? Flag.rf | Flag.ac | Flag.id : 0)
     if !cpu.isVirtual8086 { mask |= Flag.iopl }
     cpu.rflags = cpu.rflags & ~mask | flags & mask

@@ -50,13 +50,21 @@ private func halt(_ cpu: CPU, _ op: Operation) -> Operation? {
 }
 
 private func clearInterruptFlag(_ cpu: CPU, _ op: Operation) -> Operation? {
-  if !cpu.ioAllowed { return raiseGP(cpu, op) }
+  if !cpu.ioAllowed {
+    guard cpu.hasVirtualInterruptFlag else { return raiseGP(cpu, op) }
+    cpu.pointee.rflags &= ~Flag.vif
+    return finish(cpu, op)
+  }
   cpu.pointee.rflags &= ~Flag.if
   return finish(cpu, op)
 }
 
 private func setInterruptFlag(_ cpu: CPU, _ op: Operation) -> Operation? {
-  if !cpu.ioAllowed { return raiseGP(cpu, op) }
+  if !cpu.ioAllowed {
+    guard cpu.hasVirtualInterruptFlag, cpu.pointee.rflags & Flag.vip == 0 else { return raiseGP(cpu, op) }
+    cpu.pointee.rflags |= Flag.vif
+    return finish(cpu, op)
+  }
   if cpu.pointee.rflags & Flag.if == 0 { cpu.pointee.interrupt_shadow = UInt8(PV_SHADOW_STI) }
   cpu.pointee.rflags |= Flag.if
   return finish(cpu, op)
