@@ -1,33 +1,41 @@
-# Makes a picture (SVG) of benchmark results: lines "ROW SYSTEM RATIO", the CPU time as a multiple of the machine's own. Bars on a
-# logarithmic scale, one for each system, rows in the order in which they come.
-BEGIN {
-  colour["translator"] = "#1f6f8b"; colour["interpreter"] = "#c9d6df"; colour["qemu"] = "#e07a5f"
-  label["translator"] = "Paravane, translator"; label["interpreter"] = "Paravane, interpreter"; label["qemu"] = "QEMU TCG"
-  bar = 9; gap = 10; left = 90; width = 560; most = 200
-}
-$3 + 0 > 0 {
-  if (!($1 in seen)) { seen[$1] = ++rows; name[rows] = $1 }
-  if (!($2 in known)) { known[$2] = ++systems; system_name[systems] = $2 }
-  value[$1, $2] = $3
-}
-function x(ratio) { return left + width * log(ratio < 0.8 ? 0.8 : ratio > most ? most : ratio) / log(most) }
-END {
-  height = 50 + rows * (systems * bar + gap) + 30
-  printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" font-size=\"11\">\n", left + width + 70, height
-  print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
-  for (s = 1; s <= systems; s++)
-    printf "<rect x=\"%d\" y=\"10\" width=\"12\" height=\"12\" fill=\"%s\"/><text x=\"%d\" y=\"20\">%s</text>\n", left + (s - 1) * 170, colour[system_name[s]], left + (s - 1) * 170 + 18, label[system_name[s]]
-  split("1 2 5 10 20 50 100 200", ticks, " ")
-  for (t = 1; t <= 8; t++)
-    printf "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"35\" y2=\"%d\" stroke=\"#ddd\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s×</text>\n", x(ticks[t]), x(ticks[t]), height - 25, x(ticks[t]), height - 10, ticks[t]
-  for (r = 1; r <= rows; r++) {
-    y = 40 + (r - 1) * (systems * bar + gap)
-    printf "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", left - 8, y + systems * bar / 2 + 4, name[r]
-    for (s = 1; s <= systems; s++) {
-      v = value[name[r], system_name[s]]
-      if (v == "") continue
-      printf "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/><text x=\"%.1f\" y=\"%d\" font-size=\"8\">%s</text>\n", left, y + (s - 1) * bar, x(v) - left < 1 ? 1 : x(v) - left, bar - 1, colour[system_name[s]], (x(v) > left ? x(v) : left) + 3, y + s * bar - 2, v
-    }
+# rows.h and results.txt as a picture (SVG): bars on a logarithmic scale, CPU time as a multiple of the machine's own, one bar for each
+# system. (systems.awk is read first.)
+function x(times) { return left + width * log(times < 0.8 ? 0.8 : times > most ? most : times) / log(most) }
+
+function bars(name, y,  n, times) {
+  printf "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", left - 8, y + systems * bar / 2 + 4, name
+  for (n = 1; n <= systems; n++) {
+    times = name == "mean" ? mean(system_name[n]) : ratio(system_name[n], name)
+    if (times <= 0) continue
+    printf "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>", \
+      left, y + (n - 1) * bar, x(times) - left < 1 ? 1 : x(times) - left, bar - 1, colour[system_name[n]]
+    printf "<text x=\"%.1f\" y=\"%d\" font-size=\"8\">%s</text>\n", (x(times) > left ? x(times) : left) + 3, y + n * bar - 2, two(times)
   }
+}
+
+END {
+  choose()
+  colour["translator"] = "#1f6f8b"; label["translator"] = "Paravane, translator"
+  colour["hvm"] = "#6fb1c7"; label["hvm"] = "the same, a PC"
+  colour["interpreter"] = "#c9d6df"; label["interpreter"] = "interpreter"
+  colour["qemu"] = "#e07a5f"; label["qemu"] = "QEMU TCG"
+  colour["xen"] = "#b5485d"; label["xen"] = "Xen on QEMU TCG"
+  bar = 9; gap = 10; left = 70; width = 580; most = 300
+  row[++rows] = "mean"
+  height = 75 + rows * (systems * bar + gap)
+  printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" font-size=\"11\">\n", left + width + 50, height
+  print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
+  place = 10
+  for (n = 1; n <= systems; n++) {
+    printf "<rect x=\"%d\" y=\"10\" width=\"12\" height=\"12\" fill=\"%s\"/><text x=\"%d\" y=\"20\">%s</text>\n", \
+      place, colour[system_name[n]], place + 17, label[system_name[n]]
+    place += 40 + 6 * length(label[system_name[n]])
+  }
+  ticks = split("1 2 5 10 20 50 100 200", tick, " ")
+  for (t = 1; t <= ticks; t++)
+    printf "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"35\" y2=\"%d\" stroke=\"#ddd\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s×</text>\n", \
+      x(tick[t]), x(tick[t]), height - 35, x(tick[t]), height - 20, tick[t]
+  printf "<text x=\"%d\" y=\"%d\" font-size=\"9\" fill=\"#777\">CPU time, times native; %s</text>\n", left, height - 6, sitting
+  for (r = 1; r <= rows; r++) bars(row[r], 40 + (r - 1) * (systems * bar + gap))
   print "</svg>"
 }

@@ -8,28 +8,22 @@ here=$(cd "$(dirname "$0")" && pwd)
 flavour=$1
 mkdir -p "$2"
 cd "$2"
-apt=() busybox=/bin/busybox
+busybox=/bin/busybox
 case "$flavour" in
   686*) # Another architecture has package lists of its own, so that this machine's stay as they are.
-    apt=(-o APT::Architecture=i386 -o APT::Architectures=i386 -o Dir::State::Lists="$PWD/apt-i386/lists" -o Dir::Cache="$PWD/apt-i386")
-    busybox=tree-$flavour/bin/busybox
     mkdir -p apt-i386/{lists,archives}/partial
+    cat >apt-i386/apt.conf <<END
+APT { Architecture "i386"; Architectures "i386"; };
+Dir { State::Lists "$PWD/apt-i386/lists"; Cache "$PWD/apt-i386"; };
+END
+    export APT_CONFIG=$PWD/apt-i386/apt.conf
+    busybox=tree-$flavour/bin/busybox
     ;;
 esac
 if [ ! -e "vmlinuz-$flavour" ] || [ ! -d "tree-$flavour/lib/modules" ]; then
-  find_package() { apt-cache "${apt[@]}" depends "linux-image-$flavour" 2>/dev/null | awk '/Depends: linux-image-[0-9]/{print $2; exit}' || :; }
-  package=$(find_package)
-  [ -n "$package" ] || { apt-get "${apt[@]}" update -q >/dev/null || :; package=$(find_package); }
-  [ -n "$package" ] || { echo "kernel.sh: the package archive has no linux-image-$flavour" >&2; exit 69; }
-  packages=("$package")
-  [ "$busybox" = /bin/busybox ] || packages+=(busybox-static)
-  echo "fetching $package" >&2
-  rm -rf "tree-$flavour" download && mkdir download
-  fetch() { apt-get "${apt[@]}" download -q "${packages[@]}"; }
-  (cd download && { fetch || { apt-get "${apt[@]}" update -q && fetch; }; } >/dev/null 2>&1) ||
-    { echo "kernel.sh: cannot fetch $package: is the package archive reachable?" >&2; exit 69; }
-  for file in download/*.deb; do dpkg -x "$file" "tree-$flavour"; done
-  rm -rf download
+  others=()
+  [ "$busybox" = /bin/busybox ] || others=(busybox-static)
+  bash "$here/package.sh" "linux-image-$flavour" 'linux-image-[0-9].*' "tree-$flavour" "${others[@]}"
   cp tree-"$flavour"/boot/vmlinuz-* "vmlinuz-$flavour"
 fi
 made() { [ "$1" -nt "$here/init.sh" ] && [ "$1" -nt "$here/kernel.sh" ]; }
