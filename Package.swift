@@ -27,7 +27,7 @@ var targets: [Target] = [
   .target(name: "GuestMemory", dependencies: ["CHost"], swiftSettings: hot),
   .target(name: "Processor", dependencies: ["X86", "GuestMemory", "CHost"], swiftSettings: hot),
   .target(name: "Devices", swiftSettings: safe),
-  .target(name: "Compression", dependencies: ["CZlib", "CLzma", "CLz4", "CZstd", "CBzip2"], swiftSettings: safe),
+  .target(name: "Compression", dependencies: ["CHost", "CZlib", "CLzma", "CLz4", "CZstd", "CBzip2"], swiftSettings: safe),
   .target(
     name: "Hypervisor", dependencies: ["Processor", "GuestMemory", "Devices", "Compression", "X86"],
     swiftSettings: safe),
@@ -38,7 +38,7 @@ var targets: [Target] = [
     name: "BackEnds", dependencies: ["Hypervisor", "Xenstore", "Storage", "HostLinks", "GuestMemory", "Devices"],
     swiftSettings: safe),
   .target(
-    name: "Motherboard", dependencies: ["Devices", "GuestMemory", "Storage", "HostLinks", "CZlib"], swiftSettings: safe),
+    name: "Motherboard", dependencies: ["Devices", "GuestMemory", "Storage", "HostLinks", "CHost", "CZlib"], swiftSettings: safe),
   .target(name: "Configuration", swiftSettings: safe),
   .target(
     name: "Machine",

@@ -136,6 +136,14 @@ int ph_punch_hole(int descriptor, uint64_t offset, uint64_t count) {
 
 #include <sys/mman.h>
 
+int ph_has_memory(size_t bytes) {
+  // Not malloc and free, which a compiler may leave out together.
+  void *room = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) return 0;
+  munmap(room, bytes ? bytes : 1);
+  return 1;
+}
+
 int ph_map_code(size_t size, void **writable, void **executable) {
 #ifdef __linux__
   int descriptor = memfd_create("paravane-code", MFD_CLOEXEC);

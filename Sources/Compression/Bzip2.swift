@@ -6,7 +6,7 @@ func bunzip2(_ data: UnsafeRawBufferPointer, limit: Int) throws(CompressionError
   repeat {
     offset += try bunzip2Stream(UnsafeRawBufferPointer(rebasing: data[offset...]), into: &output)
   } while CompressionFormat.detect(UnsafeRawBufferPointer(rebasing: data[offset...])) == .bzip2
-  return output.finish()
+  return try output.finish()
 }
 
 /// Decodes one stream; returns the input bytes it took.

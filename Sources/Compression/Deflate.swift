@@ -114,7 +114,7 @@ func gunzip(_ data: UnsafeRawBufferPointer, limit: Int) throws(CompressionError)
     switch status {
     case Z_STREAM_END:
       // Another member, or something that is none of ours.
-      guard data.count - offset >= 2, input[offset] == 0x1F, input[offset + 1] == 0x8B else { return output.finish() }
+      guard data.count - offset >= 2, input[offset] == 0x1F, input[offset + 1] == 0x8B else { return try output.finish() }
       guard inflateReset(stream.pointer) == Z_OK else { throw .corrupt(.gzip, message(stream.pointer.pointee)) }
     case Z_OK, Z_BUF_ERROR:
       if taken == 0 && produced == 0 { throw .truncated(.gzip) }

@@ -18,7 +18,7 @@ func unlz4Legacy(_ data: UnsafeRawBufferPointer, limit: Int) throws(CompressionE
     }
     try decodeBlock(try input.bytes(Int(length)), maximum: legacyBlockSize, history: 0, into: &output)
   }
-  return output.finish()
+  return try output.finish()
 }
 
 func unlz4Frame(_ data: UnsafeRawBufferPointer, limit: Int) throws(CompressionError) -> [UInt8] {
@@ -35,7 +35,7 @@ func unlz4Frame(_ data: UnsafeRawBufferPointer, limit: Int) throws(CompressionEr
       break
     }
   }
-  return output.finish()
+  return try output.finish()
 }
 
 private func decodeFrame(_ input: inout InputCursor, into output: inout OutputBuffer) throws(CompressionError) {

@@ -9,7 +9,7 @@ func unlzma(_ data: UnsafeRawBufferPointer, format: CompressionFormat, limit: In
     // Stream padding: zero bytes in fours.
     while data.count - offset >= 4, data.loadUnaligned(fromByteOffset: offset, as: UInt32.self) == 0 { offset += 4 }
   } while CompressionFormat.detect(UnsafeRawBufferPointer(rebasing: data[offset...])) == .xz
-  return output.finish()
+  return try output.finish()
 }
 
 /// Decodes one stream; returns the input bytes it took.

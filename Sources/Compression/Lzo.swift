@@ -19,7 +19,7 @@ func unlzop(_ data: UnsafeRawBufferPointer, limit: Int) throws(CompressionError)
   repeat {
     try unlzopFile(&input, into: &output)
   } while CompressionFormat.detect(UnsafeRawBufferPointer(rebasing: data[input.offset...])) == .lzo
-  return output.finish()
+  return try output.finish()
 }
 
 private func unlzopFile(_ input: inout InputCursor, into output: inout OutputBuffer) throws(CompressionError) {

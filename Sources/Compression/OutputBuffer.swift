@@ -1,3 +1,5 @@
+import CHost
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
@@ -59,8 +61,13 @@ struct OutputBuffer: ~Copyable {
     UnsafeRawBufferPointer(start: base + offset, count: count - offset)
   }
 
-  consuming func finish() -> [UInt8] {
+  consuming func finish() throws(CompressionError) -> [UInt8] {
     let (source, n) = (base, count)
+    guard ph_has_memory(n) != 0 else {
+      discard self
+      free(source)
+      throw .outOfMemory
+    }
     let bytes = [UInt8](unsafeUninitializedCapacity: n) { buffer, written in
       if n > 0, let target = buffer.baseAddress { memcpy(target, source, n) }
       written = n

@@ -77,9 +77,9 @@ func unzstd(_ data: UnsafeRawBufferPointer, limit: Int) throws(CompressionError)
     if ZSTD_isError(left) != 0 { throw failure(left) }
     if left == 0 {
       // The frame is complete. Go on only with another frame, plain or skippable.
-      guard data.count - source.pos >= 4 else { return output.finish() }
+      guard data.count - source.pos >= 4 else { return try output.finish() }
       let magic = UInt32(littleEndian: data.loadUnaligned(fromByteOffset: source.pos, as: UInt32.self))
-      guard magic == 0xFD2F_B528 || magic & 0xFFFF_FFF0 == 0x184D_2A50 else { return output.finish() }
+      guard magic == 0xFD2F_B528 || magic & 0xFFFF_FFF0 == 0x184D_2A50 else { return try output.finish() }
     } else if produced == 0 && source.pos == before {
       throw .truncated(.zstd)
     }

@@ -1,4 +1,5 @@
 import BackEnds
+import CHost
 import Configuration
 import Foundation
 import HostLinks
@@ -14,6 +15,11 @@ extension GuestMachine {
       throw MachineError(status: 66, message: "\(path): cannot open the \(what): no such file")
     }
     guard !isDirectory.boolValue else { throw MachineError(status: 66, message: "\(path): cannot open the \(what): it is a directory") }
+    // Once as it is read, once as an array.
+    let size = (try? url.resourceValues(forKeys: [.fileSizeKey]))?.fileSize ?? 0
+    guard ph_has_memory(2 * size) != 0 else {
+      throw MachineError(status: 69, message: "\(path): the host has no memory for the \(what), \(size) bytes")
+    }
     guard let data = try? Data(contentsOf: url) else {
       throw MachineError(status: 66, message: "\(path): cannot read the \(what): check its permissions")
     }

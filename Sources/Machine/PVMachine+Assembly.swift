@@ -37,7 +37,7 @@ extension PVMachine {
     do {
       return try KernelImage.load(bytes)
     } catch {
-      throw MachineError(status: 65, message: "\(path): \(error)")
+      throw MachineError(status: error == .compressed(.outOfMemory) ? 69 : 65, message: "\(path): \(error)")
     }
   }
 

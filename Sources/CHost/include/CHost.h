@@ -45,6 +45,10 @@ void ph_install_crash_handler(void);
 /// status 69. Not for anything that a guest can bring about.
 void ph_host_lacks(const char *what) __attribute__((noreturn));
 
+/// Whether the host gives so many bytes at this moment. Swift's arrays end the process where it does not, as if that were a bug: who is
+/// about to make one as large as a file asks first.
+int ph_has_memory(size_t bytes);
+
 /// Blocks SIGINT and SIGTERM for this thread and those it starts; `ph_wait_for_signal` then returns each as it comes.
 void ph_block_signals(void);
 int ph_wait_for_signal(void);

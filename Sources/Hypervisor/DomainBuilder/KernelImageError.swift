@@ -28,6 +28,8 @@ public enum KernelImageError: Error, Equatable, Sendable, CustomStringConvertibl
       "the kernel file is truncated: \(what) ends at byte \(needed), but the file has \(size) bytes; copy it again"
     case .foreign(let what):
       "this is not a kernel: it looks like \(what); give a bzImage (vmlinuz) or an ELF file (vmlinux)"
+    case .compressed(.outOfMemory):
+      "the host has no memory to unpack the kernel inside the image"
     case .compressed(let error):
       "the kernel inside the image cannot be unpacked: \(error); copy the file again or give the unpacked vmlinux"
     case .notX86_64(let what):

@@ -1,3 +1,4 @@
+import CHost
 import Foundation
 import GuestMemory
 
@@ -43,7 +44,7 @@ public final class VideoMemory: FrameBackedMemory {
   public init(byteCount: Int = 16 << 20) {
     let bounded = min(max(byteCount, 256 << 10), 256 << 20)
     self.byteCount = 1 << (Int.bitWidth - 1 - bounded.leadingZeroBitCount)
-    guard let memory = calloc(self.byteCount, 1) else { preconditionFailure("no memory for the display") }
+    guard let memory = calloc(self.byteCount, 1) else { ph_host_lacks("memory for the display") }
     own = memory.bindMemory(to: UInt8.self, capacity: self.byteCount)
     place = .allocate(capacity: 1)
     place.initialize(to: Place(bytes: own))
