@@ -6,13 +6,31 @@ struct ModeProgram {
   var code: [UInt8]
   private var labels: [String: UInt64]
 
-  init(_ code: [UInt8], _ labels: [String: UInt64]) {
-    self.code = code
+  /// - Parameters:
+  ///   - prologue: what comes first; labels count from its start.
+  init(after prologue: [UInt8] = [], _ code: [UInt8], _ labels: [String: UInt64]) {
+    self.code = prologue + code
     self.labels = labels
   }
 
   /// Address of a label.
   func at(_ label: String) -> UInt64 { Self.start + (labels[label] ?? 0) }
+}
+
+extension ModeProgram {
+  /// How programs of protected mode begin: flat data segments, a stack.
+  private static let flatSegments: [UInt8] = [
+    0x66, 0xB8, 0x10, 0x00,  // mov ax, 0x10
+    0x8E, 0xD8,  // mov ds, ax
+    0x8E, 0xC0,  // mov es, ax
+    0x8E, 0xD0,  // mov ss, ax
+    0xBC, 0x00, 0x70, 0x00, 0x00,  // mov esp, 0x7000
+  ]
+  /// The task that the machine set up.
+  private static let taskRegister: [UInt8] = [
+    0x66, 0xB8, 0x48, 0x00,  // mov ax, 0x48
+    0x0F, 0x00, 0xD8,  // ltr ax
+  ]
 }
 
 extension ModeProgram {
@@ -141,12 +159,8 @@ extension ModeProgram {
 extension ModeProgram {
   /// Level 3 and back through interrupt gates.
   static let rings = ModeProgram(
+    after: flatSegments,
     [
-      0x66, 0xB8, 0x10, 0x00,  // mov ax, 0x10
-      0x8E, 0xD8,  // mov ds, ax
-      0x8E, 0xC0,  // mov es, ax
-      0x8E, 0xD0,  // mov ss, ax
-      0xBC, 0x00, 0x70, 0x00, 0x00,  // mov esp, 0x7000
       0x0F, 0x01, 0x1D, 0xB8, 0x07, 0x00, 0x00,  // lidt [0x7B8]
       0x66, 0xB8, 0x48, 0x00,  // mov ax, 0x48
       0x0F, 0x00, 0xD8,  // ltr ax
@@ -266,14 +280,8 @@ extension ModeProgram {
 extension ModeProgram {
   /// Virtual-8086 mode, left through a general protection fault.
   static let virtual8086 = ModeProgram(
+    after: flatSegments + taskRegister,
     [
-      0x66, 0xB8, 0x10, 0x00,  // mov ax, 0x10
-      0x8E, 0xD8,  // mov ds, ax
-      0x8E, 0xC0,  // mov es, ax
-      0x8E, 0xD0,  // mov ss, ax
-      0xBC, 0x00, 0x70, 0x00, 0x00,  // mov esp, 0x7000
-      0x66, 0xB8, 0x48, 0x00,  // mov ax, 0x48
-      0x0F, 0x00, 0xD8,  // ltr ax
       0x68, 0x11, 0x11, 0x00, 0x00,  // push 0x1111
       0x68, 0x22, 0x22, 0x00, 0x00,  // push 0x2222
       0x68, 0x00, 0x30, 0x00, 0x00,  // push 0x3000
@@ -304,14 +312,8 @@ extension ModeProgram {
 extension ModeProgram {
   /// A task that is called, and one behind a task gate.
   static let tasks = ModeProgram(
+    after: flatSegments + taskRegister,
     [
-      0x66, 0xB8, 0x10, 0x00,  // mov ax, 0x10
-      0x8E, 0xD8,  // mov ds, ax
-      0x8E, 0xC0,  // mov es, ax
-      0x8E, 0xD0,  // mov ss, ax
-      0xBC, 0x00, 0x70, 0x00, 0x00,  // mov esp, 0x7000
-      0x66, 0xB8, 0x48, 0x00,  // mov ax, 0x48
-      0x0F, 0x00, 0xD8,  // ltr ax
       0xB9, 0x34, 0x12, 0x00, 0x00,  // mov ecx, 0x1234
       0x9A, 0x00, 0x00, 0x00, 0x00, 0x50, 0x00,  // lcall 0x50, 0
       0x89, 0xCE,  // after: mov esi, ecx
@@ -416,9 +418,8 @@ extension ModeProgram {
 extension ModeProgram {
   /// A call gate with parameters, and ports that the task's map grants and denies.
   static let gates = ModeProgram(
+    after: taskRegister,
     [
-      0x66, 0xB8, 0x48, 0x00,  // mov ax, 0x48
-      0x0F, 0x00, 0xD8,  // ltr ax
       0x6A, 0x3B,  // push 0x3B
       0x68, 0x00, 0x60, 0x00, 0x00,  // push 0x6000
       0x6A, 0x02,  // push 0x0002

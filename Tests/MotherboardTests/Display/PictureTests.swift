@@ -30,6 +30,9 @@ func difference(_ picture: Picture, _ canvas: Canvas) -> String? {
 }
 
 @Suite struct PictureTests {
+  let bench: VGABench
+  init() throws { bench = try VGABench() }
+
   /// A font whose character `code` has, in line `line`, this pattern.
   private static func pattern(_ code: Int, _ line: Int) -> UInt8 { UInt8(truncatingIfNeeded: code &* 37 &+ line &* 11 &+ 5) }
 
@@ -48,7 +51,6 @@ func difference(_ picture: Picture, _ canvas: Canvas) -> String? {
   }
 
   private func textBench(fontAt offset: UInt64 = 0) throws -> VGABench {
-    let bench = try VGABench()
     bench.setText()
     loadPalette(bench)
     loadFont(bench, offset) { Self.pattern($0, $1) }
@@ -131,7 +133,6 @@ func difference(_ picture: Picture, _ canvas: Canvas) -> String? {
   }
 
   @Test func planarPixelsAreFourBitsOfFourPlanes() throws {
-    let bench = try VGABench()
     bench.setPlanar()
     loadPalette(bench)
     // Pixel by pixel through the bit mask, as a BIOS draws.
@@ -161,7 +162,6 @@ func difference(_ picture: Picture, _ canvas: Canvas) -> String? {
   }
 
   @Test func mode13HasAByteForAPixelOfTwoDotsAndLines() throws {
-    let bench = try VGABench()
     bench.set256Colours()
     bench.out(0x3C8, 0)
     for index in 0..<256 { for value in [index, index / 2, 255 - index] { bench.out(0x3C9, UInt8(value & 63)) } }
@@ -193,7 +193,6 @@ func difference(_ picture: Picture, _ canvas: Canvas) -> String? {
   }
 
   @Test func theCGAsModeInterleavesLinesAndBits() throws {
-    let bench = try VGABench()
     loadPalette(bench)
     bench.setMode(
       misc: 0x63, sequencer: [3, 9, 3, 0, 2],
@@ -213,7 +212,6 @@ func difference(_ picture: Picture, _ canvas: Canvas) -> String? {
   }
 
   @Test func theDisplayInterfaceHasPixelsOfAllDepths() throws {
-    let bench = try VGABench()
     bench.out(0x3C2, 0xE3)
     bench.sequencer(2, 15)
     bench.graphics(8, 0xFF)

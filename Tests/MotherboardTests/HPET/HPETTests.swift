@@ -3,6 +3,9 @@ import Testing
 @testable import Motherboard
 
 @Suite struct HPETTests {
+  let rig: Rig
+  init() throws { rig = try Rig() }
+
   /// 1 GHz: ten cycles a tick. Requests are told apart at the I/O APIC: pin 2 is vector 30, pin 8 vector 38.
   final class Rig {
     let rig: InterruptRig
@@ -30,7 +33,6 @@ import Testing
   }
 
   @Test func registersAtReset() throws {
-    let rig = try Rig()
     #expect(rig.read(0, size: 8) == 0x0098_9680_8086_A201)
     #expect(rig.read(4) == 10_000_000)
     for timer: UInt64 in 0..<3 {
@@ -43,7 +45,6 @@ import Testing
   }
 
   @Test func theCounterCountsWhileItIsOn() throws {
-    let rig = try Rig()
     rig.write(0x10, 1)
     rig.rig.test.advance(by: 1005)
     #expect(rig.read(0xF0, size: 8) == 100)
@@ -58,7 +59,6 @@ import Testing
   }
 
   @Test func timer0IsThePeriodicTickOfLegacyReplacement() throws {
-    let rig = try Rig()
     // As Linux sets it up: 4 ms.
     rig.write(0x10, 0)
     rig.write(0xF0, 0)
@@ -82,7 +82,6 @@ import Testing
   }
 
   @Test func timer1TakesTheClocksRequestAndTheOldOnesAreSilent() throws {
-    let rig = try Rig()
     let (timer, clock) = (rig.rig.system.line(isa: 0), rig.rig.system.line(isa: 8))
     timer.pulse()
     clock.pulse()
@@ -104,7 +103,6 @@ import Testing
   }
 
   @Test func withoutLegacyReplacementTheRouteDecides() throws {
-    let rig = try Rig()
     rig.write(0x10, 1)
     rig.write(0x148, 100, size: 8)
     rig.write(0x140, 4)
@@ -122,7 +120,6 @@ import Testing
   }
 
   @Test func aLevelWaitsForItsStatusBit() throws {
-    let rig = try Rig()
     rig.rig.route(2, 0x8030)
     rig.write(0x10, 1)
     rig.write(0x108, 100, size: 8)
@@ -137,7 +134,6 @@ import Testing
   }
 
   @Test func a32BitTimerWrapsWithTheCounter() throws {
-    let rig = try Rig()
     rig.write(0xF0, 0xFFFF_FF00)
     rig.write(0x10, 3)
     rig.write(0x100, 0x104)
@@ -149,7 +145,6 @@ import Testing
   }
 
   @Test func matchesTooNearOrSleptThroughAreOne() throws {
-    let rig = try Rig()
     rig.write(0x10, 3)
     rig.write(0x100, 0x4C)
     rig.write(0x108, 10, size: 8)
@@ -166,7 +161,6 @@ import Testing
   }
 
   @Test func stateGoesThereAndBack() throws {
-    let rig = try Rig()
     rig.write(0x10, 3)
     rig.write(0x100, 0x4C)
     rig.write(0x108, 5000)

@@ -3,8 +3,10 @@ import Testing
 @testable import Motherboard
 
 @Suite struct IOAPICTests {
+  let rig: InterruptRig
+  init() throws { rig = try InterruptRig() }
+
   @Test func registersReadBack() throws {
-    let rig = try InterruptRig()
     #expect(rig.readIO(1) == 0x0017_0020)
     #expect(rig.readIO(0) == 0)
     #expect(rig.readEntry(23) == 0x10000)
@@ -14,7 +16,6 @@ import Testing
   }
 
   @Test func anEdgeInterruptsOnceAndIsLostWhileMasked() throws {
-    let rig = try InterruptRig()
     rig.enable()
     let line = rig.system.line(isa: 4)
     line.set(true)
@@ -28,7 +29,6 @@ import Testing
   }
 
   @Test func aLevelInterruptsUntilItFalls() throws {
-    let rig = try InterruptRig()
     rig.enable()
     let (first, second) = (rig.system.line(isa: 11), rig.system.gsiLine(11))
     first.set(true)
@@ -49,7 +49,6 @@ import Testing
   }
 
   @Test func anEdgeEntryForgetsTheLevelsRequestAndTheEndRegisterEndsIt() throws {
-    let rig = try InterruptRig()
     rig.enable()
     rig.route(10, 0x0100_0000_0000_8939)
     rig.system.gsiLine(10).set(true)
@@ -65,7 +64,6 @@ import Testing
   }
 
   @Test func aLevelWaitsForALocalAPICThatTakesIt() throws {
-    let rig = try InterruptRig()
     rig.route(9, 0x0100_0000_0000_8940)
     rig.system.gsiLine(9).set(true)
     #expect(rig.readEntry(9) & 0x4000 == 0)
@@ -74,7 +72,6 @@ import Testing
   }
 
   @Test func nonMaskableEntriesReachTheProcessor() throws {
-    let rig = try InterruptRig()
     rig.enable()
     rig.route(20, 0x400)
     rig.system.gsiLine(20).pulse()

@@ -3,6 +3,9 @@ import Testing
 @testable import Motherboard
 
 @Suite struct IntervalTimer8254Tests {
+  let rig: Rig
+  init() throws { rig = try Rig() }
+
   /// A clock with one cycle for each tick of the timer makes ticks exact.
   final class Rig {
     let test: TestBoard
@@ -32,6 +35,14 @@ import Testing
       out(0x43, 0xE0 | 2 << UInt32(channel))
       return read(0x40 + channel)
     }
+    /// A control word and the count of its channel.
+    func program(_ control: UInt32, _ count: UInt32) {
+      out(0x43, control)
+      load(UInt16(control >> 6), count)
+    }
+    func gate(_ isHigh: Bool) { out(0x61, isHigh ? 1 : 0) }
+    /// Channel 2's.
+    var output: Bool { read(0x61) & 0x20 != 0 }
     func load(_ channel: UInt16, _ word: UInt32) {
       out(0x40 + channel, word & 0xFF)
       out(0x40 + channel, word >> 8)
@@ -39,8 +50,7 @@ import Testing
   }
 
   @Test func mode0CountsOnceFromBothBytesAndGoesOnPastZero() throws {
-    let rig = try Rig()
-    rig.out(0x61, 1)
+    rig.gate(true)
     rig.out(0x43, 0xB0)
     rig.out(0x42, 0x10)
     rig.test.advance(by: 100)
@@ -50,9 +60,9 @@ import Testing
     #expect(rig.count(2) == 16)
     rig.test.advance(by: 15)
     #expect(rig.count(2) == 1)
-    #expect(rig.read(0x61) & 0x20 == 0)
+    #expect(!rig.output)
     rig.test.advance(by: 1)
-    #expect(rig.read(0x61) & 0x20 != 0)
+    #expect(rig.output)
     #expect(rig.count(2) == 0)
     rig.test.advance(by: 1)
     #expect(rig.count(2) == 0xFFFF)
@@ -60,63 +70,56 @@ import Testing
   }
 
   @Test func theGateStopsMode0AndGoesOnWhereItStopped() throws {
-    let rig = try Rig()
-    rig.out(0x61, 1)
-    rig.out(0x43, 0xB0)
-    rig.load(2, 100)
+    rig.gate(true)
+    rig.program(0xB0, 100)
     rig.test.advance(by: 11)
-    rig.out(0x61, 0)
+    rig.gate(false)
     rig.test.advance(by: 1000)
     #expect(rig.count(2) == 90)
-    rig.out(0x61, 1)
+    rig.gate(true)
     rig.test.advance(by: 10)
     #expect(rig.count(2) == 80)
     // Loaded with the gate low it waits.
-    rig.out(0x61, 0)
+    rig.gate(false)
     rig.load(2, 50)
     rig.test.advance(by: 500)
     #expect(rig.count(2) == 50)
-    rig.out(0x61, 1)
+    rig.gate(true)
     rig.test.advance(by: 50)
-    #expect(rig.read(0x61) & 0x20 != 0)
+    #expect(rig.output)
   }
 
   @Test func mode1And5WaitForTheGate() throws {
-    let rig = try Rig()
-    rig.out(0x43, 0xB2)
-    rig.load(2, 10)
+    rig.program(0xB2, 10)
     rig.test.advance(by: 100)
-    #expect(rig.read(0x61) & 0x20 != 0)
-    rig.out(0x61, 1)
+    #expect(rig.output)
+    rig.gate(true)
     rig.test.advance(by: 1)
-    #expect(rig.read(0x61) & 0x20 == 0)
+    #expect(!rig.output)
     rig.test.advance(by: 9)
-    #expect(rig.read(0x61) & 0x20 == 0)
+    #expect(!rig.output)
     rig.test.advance(by: 1)
-    #expect(rig.read(0x61) & 0x20 != 0)
+    #expect(rig.output)
     // A trigger in the middle begins again.
-    rig.out(0x61, 0)
-    rig.out(0x61, 1)
+    rig.gate(false)
+    rig.gate(true)
     rig.test.advance(by: 6)
-    rig.out(0x61, 0)
-    rig.out(0x61, 1)
+    rig.gate(false)
+    rig.gate(true)
     rig.test.advance(by: 8)
     #expect(rig.count(2) == 3)
 
-    rig.out(0x61, 0)
-    rig.out(0x43, 0xBA)
-    rig.load(2, 10)
-    rig.out(0x61, 1)
+    rig.gate(false)
+    rig.program(0xBA, 10)
+    rig.gate(true)
     rig.test.advance(by: 11)
-    #expect(rig.read(0x61) & 0x20 == 0)
+    #expect(!rig.output)
     rig.test.advance(by: 1)
-    #expect(rig.read(0x61) & 0x20 != 0)
+    #expect(rig.output)
   }
 
   @Test func mode2DividesAndTakesANewCountAtTheEndOfThePeriod() throws {
-    let rig = try Rig()
-    rig.out(0x43, 0x34)
-    rig.load(0, 10)
+    rig.program(0x34, 10)
     rig.test.advance(to: 35)
     #expect(rig.edges == [11, 21, 31])
     #expect(rig.count(0) == 6)
@@ -128,19 +131,16 @@ import Testing
   }
 
   @Test func mode3IsASquareWaveOddCountsTooAndTakesANewCountAfterAHalf() throws {
-    let rig = try Rig()
-    rig.out(0x61, 1)
-    rig.out(0x43, 0xB6)
-    rig.load(2, 7)
+    rig.gate(true)
+    rig.program(0xB6, 7)
     var levels = ""
     for tick: UInt64 in 1...14 {
       rig.test.advance(to: tick)
-      levels += rig.read(0x61) & 0x20 != 0 ? "1" : "0"
+      levels += rig.output ? "1" : "0"
       #expect(rig.count(2) % 2 == 0)
     }
     #expect(levels == "11110001111000")
-    rig.out(0x43, 0x36)
-    rig.load(0, 100)
+    rig.program(0x36, 100)
     let start = rig.test.clock.now + 1
     rig.test.advance(to: start + 10)
     rig.load(0, 40)
@@ -150,17 +150,13 @@ import Testing
   }
 
   @Test func mode4StrobesOnce() throws {
-    let rig = try Rig()
-    rig.out(0x43, 0x38)
-    rig.load(0, 25)
+    rig.program(0x38, 25)
     rig.test.advance(to: 1000)
     #expect(rig.edges == [27])
   }
 
   @Test func mode0InterruptsOnceAndReloadingLowersTheLine() throws {
-    let rig = try Rig()
-    rig.out(0x43, 0x30)
-    rig.load(0, 100)
+    rig.program(0x30, 100)
     rig.test.advance(to: 1000)
     #expect(rig.edges == [101])
     #expect(rig.level)
@@ -172,24 +168,19 @@ import Testing
   }
 
   @Test func countsAreBinaryOrDecimalAndZeroIsTheHighest() throws {
-    let rig = try Rig()
-    rig.out(0x43, 0x35)
-    rig.load(0, 0x1000)
+    rig.program(0x35, 0x1000)
     rig.test.advance(by: 2)
     #expect(rig.count(0) == 0x0999)
-    rig.out(0x43, 0x35)
-    rig.load(0, 0)
+    rig.program(0x35, 0)
     rig.test.advance(by: 2)
     #expect(rig.count(0) == 0x9999)
-    rig.out(0x43, 0x34)
-    rig.load(0, 0)
+    rig.program(0x34, 0)
     let before = rig.edges.count
     rig.test.advance(by: 65536 * 3 + 1)
     #expect(rig.edges.count == before + 3)
   }
 
   @Test func bytesAreReadAsTheAccessModeSays() throws {
-    let rig = try Rig()
     rig.out(0x43, 0x14)
     rig.out(0x40, 200)
     rig.test.advance(by: 51)
@@ -199,8 +190,7 @@ import Testing
     rig.out(0x40, 0x12)
     rig.test.advance(by: 3)
     #expect(rig.read(0x40) == 0x11)
-    rig.out(0x43, 0x34)
-    rig.load(0, 0x1234)
+    rig.program(0x34, 0x1234)
     rig.test.advance(by: 1)
     #expect(rig.read(0x40) == 0x34)
     #expect(rig.read(0x40) == 0x12)
@@ -208,12 +198,9 @@ import Testing
   }
 
   @Test func readBackLatchesStatusAndCountOfSeveralCounters() throws {
-    let rig = try Rig()
-    rig.out(0x43, 0x34)
-    rig.load(0, 1000)
-    rig.out(0x61, 1)
-    rig.out(0x43, 0xB6)
-    rig.load(2, 1000)
+    rig.program(0x34, 1000)
+    rig.gate(true)
+    rig.program(0xB6, 1000)
     rig.test.advance(by: 11)
     rig.out(0x43, 0xC0 | 2 | 8)
     rig.test.advance(by: 300)
@@ -242,8 +229,7 @@ import Testing
 
   @Test func aPeriodThatIsNoWholeNumberOfCyclesDoesNotDrift() throws {
     let rig = try Rig(cyclesPerSecond: 1_000_000_007)
-    rig.out(0x43, 0x34)
-    rig.load(0, 1193)
+    rig.program(0x34, 1193)
     let loaded: UInt64 = 1
     for _ in 0..<2000 { rig.test.advance(to: rig.test.board.queue.nextDue ?? 0) }
     #expect(rig.edges.count == 2000)
@@ -253,9 +239,7 @@ import Testing
   }
 
   @Test func edgesThatTheMachineSleptThroughAreOne() throws {
-    let rig = try Rig()
-    rig.out(0x43, 0x34)
-    rig.load(0, 10)
+    rig.program(0x34, 10)
     rig.test.clock.now = 1_000_000
     rig.test.board.dispatchDue()
     #expect(rig.edges == [1_000_000])
@@ -263,9 +247,7 @@ import Testing
   }
 
   @Test func stateGoesThereAndBack() throws {
-    let rig = try Rig()
-    rig.out(0x43, 0x34)
-    rig.load(0, 1000)
+    rig.program(0x34, 1000)
     rig.test.advance(by: 101)
     let saved = rig.pit.state
     let bytes = rig.pit.encodedState()

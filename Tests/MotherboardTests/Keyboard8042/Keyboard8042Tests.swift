@@ -3,6 +3,9 @@ import Testing
 @testable import Motherboard
 
 @Suite struct Keyboard8042Tests {
+  let rig: Rig
+  init() throws { rig = try Rig() }
+
   final class Rig {
     let test: TestBoard
     let keyboard: Keyboard8042
@@ -52,7 +55,6 @@ import Testing
   }
 
   @Test func firmwareSetsItUp() throws {
-    let rig = try Rig()
     #expect(rig.status == 0x18)
     rig.command(0xAD)
     rig.command(0xA7)
@@ -79,7 +81,6 @@ import Testing
   }
 
   @Test func LinuxFindsTheMousePort() throws {
-    let rig = try Rig()
     rig.command(0x60, 0x70)
     rig.command(0xD3, 0x5A)
     #expect(rig.status & 0x21 == 0x21)
@@ -99,7 +100,6 @@ import Testing
   }
 
   @Test func theKeyboardAnswers() throws {
-    let rig = try Rig()
     rig.command(0x60, 0x40)
     rig.data(0xF2)
     #expect(rig.all() == [0xFA, 0xAB, 0x41])
@@ -129,7 +129,6 @@ import Testing
   }
 
   @Test func keysComeTranslatedOrNot() throws {
-    let rig = try Rig()
     rig.command(0x60, 0x41)
     rig.keyboard.keyDown(0x1E)
     rig.keyboard.keyUp(0x1E)
@@ -160,7 +159,6 @@ import Testing
   }
 
   @Test func typingIsPacedAndAKeyboardThatIsOffIsSilent() throws {
-    let rig = try Rig()
     rig.command(0x60, 0x41)
     rig.keyboard.type("aB")
     rig.test.advance(by: 3_000_000)
@@ -180,7 +178,6 @@ import Testing
   }
 
   @Test func theMouseAnswersAndReports() throws {
-    let rig = try Rig()
     rig.command(0x60, 0x02)
     #expect(rig.mouse(0xFF) == [0xFA, 0xAA, 0])
     #expect(rig.mouse(0xF2) == [0xFA, 0])
@@ -202,7 +199,6 @@ import Testing
   }
 
   @Test func whoKnocksGetsAWheelAndFiveButtons() throws {
-    let rig = try Rig()
     rig.command(0x60, 0)
     _ = rig.mouse(0xF3, 200, 0xF3, 100, 0xF3, 80)
     #expect(rig.mouse(0xF2) == [0xFA, 3])
@@ -216,7 +212,6 @@ import Testing
   }
 
   @Test func theOutputPortIsA20AndReset() throws {
-    let rig = try Rig()
     rig.command(0xD0)
     #expect(rig.read() & 3 == 3)
     rig.command(0xD1, 0xDD)
@@ -233,7 +228,6 @@ import Testing
   }
 
   @Test func stateGoesThereAndBack() throws {
-    let rig = try Rig()
     rig.command(0x60, 0x41)
     rig.keyboard.type("x")
     rig.test.advance(by: 1_000_000)

@@ -3,8 +3,10 @@ import Testing
 @testable import Motherboard
 
 @Suite struct LocalAPICTests {
+  let rig: InterruptRig
+  init() throws { rig = try InterruptRig() }
+
   @Test func registersAtReset() throws {
-    let rig = try InterruptRig()
     #expect(rig.read(0x30) == 0x0005_0014)
     #expect(rig.read(0x20) == 0)
     #expect(rig.read(0xF0) == 0xFF)
@@ -15,7 +17,6 @@ import Testing
   }
 
   @Test func prioritiesAndEndsOfInterrupt() throws {
-    let rig = try InterruptRig()
     rig.enable()
     for vector: UInt64 in [0x35, 0x61, 0x41] { rig.write(0x300, 0x40000 | vector) }
     #expect(rig.processor.levels == [true])
@@ -41,7 +42,6 @@ import Testing
   }
 
   @Test func interruptCommandsReachThisProcessorOrNobody() throws {
-    let rig = try InterruptRig()
     rig.enable()
     // Logical destination 1, as Linux sends; then another; physical 0; all but self; to all.
     for (high, low, arrives) in [
@@ -68,7 +68,6 @@ import Testing
   }
 
   @Test func illegalVectorsAndRegistersAreErrors() throws {
-    let rig = try InterruptRig()
     rig.enable()
     rig.write(0x370, 0xFE)
     rig.write(0x300, 0x40005)
@@ -84,7 +83,6 @@ import Testing
   }
 
   @Test func aSwitchedOffAPICMasksItsVectorsAndTakesNothing() throws {
-    let rig = try InterruptRig()
     rig.enable()
     rig.write(0x320, 0x30)
     rig.write(0xF0, 0xFF)
@@ -139,7 +137,6 @@ import Testing
   }
 
   @Test func aPeriodicTimerThatNobodyServesHasNoEvents() throws {
-    let rig = try InterruptRig()
     rig.enable()
     rig.write(0x320, 0x20040)
     rig.write(0x3E0, 11)
@@ -172,7 +169,6 @@ import Testing
   }
 
   @Test func theDeadlineTimerFollowsTheTimeStampCounter() throws {
-    let rig = try InterruptRig()
     rig.enable()
     #expect(rig.system.writeMSR(0x6E0, 5000))
     #expect(rig.system.readMSR(0x6E0) == 0, "not in this mode")
@@ -203,7 +199,6 @@ import Testing
   }
 
   @Test func registersAreMSRsInX2APICMode() throws {
-    let rig = try InterruptRig()
     rig.enable()
     #expect(rig.system.readMSR(0x802) == nil)
     #expect(rig.system.writeMSR(0x1B, 0xFEE0_0D00))
@@ -231,7 +226,6 @@ import Testing
   }
 
   @Test func stateGoesThereAndBack() throws {
-    let rig = try InterruptRig()
     rig.enable()
     rig.write(0x300, 0x40041)
     let saved = rig.system.localAPIC.state

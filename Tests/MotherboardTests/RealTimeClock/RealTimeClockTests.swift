@@ -3,6 +3,9 @@ import Testing
 @testable import Motherboard
 
 @Suite struct RealTimeClockTests {
+  let rig: Rig
+  init() throws { rig = try Rig() }
+
   static let second: UInt64 = 1_000_000_000
 
   /// The board starts at 2026-01-01 00:00:00, a Thursday.
@@ -31,7 +34,6 @@ import Testing
   }
 
   @Test func theTimeIsTheBoardsInBCD() throws {
-    let rig = try Rig()
     #expect(rig.time == [0x20, 0x26, 1, 1, 0, 0, 0])
     #expect(rig.read(6) == 5)
     rig.test.advance(by: (86400 * 40 + 13 * 3600 + 45 * 60 + 59) * Self.second)
@@ -53,7 +55,6 @@ import Testing
   }
 
   @Test func binaryAndTwelveHoursAreFormatsOfTheSameTime() throws {
-    let rig = try Rig()
     rig.test.advance(by: (23 * 3600 + 59 * 60) * Self.second)
     rig.write(11, 0)
     #expect(rig.read(4) == 0x91)
@@ -70,7 +71,6 @@ import Testing
   }
 
   @Test func updateInProgressShowsBeforeTheSecondAndNeverUnderSet() throws {
-    let rig = try Rig()
     rig.test.advance(to: Self.second - 300_000)
     #expect(rig.read(10) == 0x26)
     rig.test.advance(to: Self.second - 200_000)
@@ -86,7 +86,6 @@ import Testing
   }
 
   @Test func setStopsTheTimeAndItGoesOnFromWhatWasWritten() throws {
-    let rig = try Rig()
     rig.test.advance(to: Self.second / 4)
     rig.write(11, 0x82)
     for (index, value) in [(0x32, 0x19), (9, 0x99), (8, 0x12), (7, 0x31), (6, 6), (4, 0x23), (2, 0x59), (0, 0x58)] as [(UInt32, UInt32)] {
@@ -101,7 +100,6 @@ import Testing
   }
 
   @Test func aHeldDividerGoesOnWithHalfASecond() throws {
-    let rig = try Rig()
     rig.write(10, 0x76)
     rig.test.advance(by: 5 * Self.second + 123)
     #expect(rig.read(0) == 0)
@@ -113,7 +111,6 @@ import Testing
   }
 
   @Test func periodicInterruptsWaitForRegisterC() throws {
-    let rig = try Rig()
     rig.write(11, 0x42)
     rig.test.advance(by: Self.second)
     #expect(rig.edges.count == 1, "nobody took it")
@@ -130,7 +127,6 @@ import Testing
   }
 
   @Test func flagsComeUpWithoutInterruptsToo() throws {
-    let rig = try Rig()
     _ = rig.read(12)
     rig.test.advance(by: Self.second + 1)
     #expect(rig.read(12) == 0x50 | 0)
@@ -145,7 +141,6 @@ import Testing
   }
 
   @Test func theAlarmComesAtItsTime() throws {
-    let rig = try Rig()
     rig.write(1, 0x30)
     rig.write(3, 0x15)
     rig.write(5, 0x02)
@@ -169,7 +164,6 @@ import Testing
   }
 
   @Test func updateEndedInterruptsEachSecond() throws {
-    let rig = try Rig()
     rig.write(11, 0x12)
     for count: UInt64 in 1...5 {
       rig.test.advance(to: count * Self.second)
@@ -179,7 +173,6 @@ import Testing
   }
 
   @Test func firmwareFindsTheMachineInRAM() throws {
-    let rig = try Rig()
     #expect([0x30, 0x31, 0x34, 0x35].map { rig.read($0) } == [0, 0xFC, 0, 0xBF])
     #expect([0x5B, 0x5C, 0x5D].map { rig.read($0) } == [0, 0x80, 0])
     #expect([0x15, 0x16, 0x10, 0x3D, 0x38, 0x5F].map { rig.read($0) } == [0x80, 2, 0, 0x32, 0, 0])
@@ -195,7 +188,6 @@ import Testing
   }
 
   @Test func stateGoesThereAndBack() throws {
-    let rig = try Rig()
     rig.write(0x40, 0x5A)
     let bytes = rig.rtc.encodedState()
     let saved = rig.rtc.state

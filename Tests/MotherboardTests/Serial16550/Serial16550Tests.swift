@@ -3,6 +3,9 @@ import Testing
 @testable import Motherboard
 
 @Suite struct Serial16550Tests {
+  let rig: Rig
+  init() throws { rig = try Rig() }
+
   final class Rig {
     let test: TestBoard
     let uart: Serial16550
@@ -26,7 +29,6 @@ import Testing
   }
 
   @Test func registersAfterReset() throws {
-    let rig = try Rig()
     #expect((1...7).map { rig.read($0) } == [0, 1, 0, 8, 0x60, 0xB0, 0])
     rig.out(7, 0xA5)
     #expect(rig.read(7) == 0xA5)
@@ -46,7 +48,6 @@ import Testing
   }
 
   @Test func outputComesInBatches() throws {
-    let rig = try Rig()
     for byte in "hello".utf8 {
       #expect(rig.read(5) == 0x60)
       rig.out(0, UInt32(byte))
@@ -63,7 +64,6 @@ import Testing
   }
 
   @Test func theEmptyInterruptComesWhenEnabledAndAfterEachWrite() throws {
-    let rig = try Rig()
     rig.out(1, 2)
     #expect(rig.host.level)
     #expect(rig.read(2) == 2, "and reading it clears it")
@@ -86,7 +86,6 @@ import Testing
   }
 
   @Test func inputFillsTheFIFOAndTheRestWaits() throws {
-    let rig = try Rig()
     rig.out(2, 0xC1)
     rig.out(1, 1)
     rig.uart.receive([1, 2, 3])
@@ -106,7 +105,6 @@ import Testing
   }
 
   @Test func withoutFIFOEachByteInterrupts() throws {
-    let rig = try Rig()
     rig.out(1, 1)
     rig.uart.receive([7, 8])
     #expect(rig.read(2) == 4)
@@ -123,7 +121,6 @@ import Testing
   }
 
   @Test func loopbackConnectsOutputsToInputs() throws {
-    let rig = try Rig()
     rig.out(4, 0x1A)
     #expect(rig.read(6) & 0xF0 == 0x90)
     rig.out(4, 0x15)
@@ -146,7 +143,6 @@ import Testing
   }
 
   @Test func aBreakIsALineError() throws {
-    let rig = try Rig()
     rig.out(1, 5)
     rig.uart.receiveBreak()
     #expect(rig.read(2) == 6)
@@ -157,7 +153,6 @@ import Testing
   }
 
   @Test func stateGoesThereAndBack() throws {
-    let rig = try Rig()
     rig.out(1, 1)
     rig.uart.receive([1, 2, 3])
     let saved = rig.uart.state

@@ -78,8 +78,10 @@ struct VGABench {
 }
 
 @Suite struct VGATests {
+  let bench: VGABench
+  init() throws { bench = try VGABench() }
+
   @Test func registersReadBackAsFarAsTheyExist() throws {
-    let bench = try VGABench()
     bench.out(0x3C2, 0xC3)
     #expect(bench.inb(0x3CC) == 0xC3)
     bench.sequencer(2, 0xFF)
@@ -103,7 +105,6 @@ struct VGABench {
   }
 
   @Test func attributesTakeIndexAndDataInTurn() throws {
-    let bench = try VGABench()
     bench.out(0x3C2, 1)
     bench.attribute(0x10, 0xFF)
     bench.attribute(3, 0x7F)
@@ -124,7 +125,6 @@ struct VGABench {
   }
 
   @Test func timingIsProtectedExceptForOneBit() throws {
-    let bench = try VGABench()
     bench.setText()
     bench.crtc(0, 1)
     bench.crtc(7, 0)
@@ -138,7 +138,6 @@ struct VGABench {
   }
 
   @Test func aColourChangesWithItsThirdByte() throws {
-    let bench = try VGABench()
     bench.out(0x3C8, 255)
     #expect(bench.inb(0x3C7) == 0)
     for value: UInt8 in [0x11, 0xFF, 0x33, 1, 2] { bench.out(0x3C9, value) }
@@ -149,7 +148,6 @@ struct VGABench {
   }
 
   @Test func textGoesToPlanes0And1AndTheFontToPlane2() throws {
-    let bench = try VGABench()
     bench.setText()
     bench.test.board.writeMemory(0xB8000, size: 4, value: 0x1F42_0741)
     #expect(bench.test.board.readMemory(0xB8000, size: 4) == 0x1F42_0741)
@@ -175,7 +173,6 @@ struct VGABench {
 
   /// Every write mode, function, mask and plane against a model of one bit of one plane.
   @Test func planarWritesDoWhatEachBitShould() throws {
-    let bench = try VGABench()
     bench.setPlanar()
     var seed: UInt64 = 42
     func random(_ limit: UInt64) -> UInt64 {
@@ -238,7 +235,6 @@ struct VGABench {
   }
 
   @Test func chainedBytesGoToOnePlaneEach() throws {
-    let bench = try VGABench()
     bench.set256Colours()
     bench.test.board.writeMemory(0xA0000 + 320, size: 8, value: 0x8877_6655_4433_2211)
     #expect(bench.test.board.readMemory(0xA0000 + 322, size: 2) == 0x4433)
@@ -250,7 +246,6 @@ struct VGABench {
   }
 
   @Test func theBeamIsWhereGuestTimePutsIt() throws {
-    let bench = try VGABench()
     bench.setText()
     // 28.322 MHz, 100 characters of 9 dots, 449 lines: 14.27 ms a frame. Sampled at every 20 microseconds over ten frames.
     var (retraces, displayed, samples, before) = (0, 0, 0, false)
@@ -270,7 +265,6 @@ struct VGABench {
   }
 
   @Test func theDisplayInterfaceAnswersAsItsBIOSExpects() throws {
-    let bench = try VGABench()
     #expect(bench.dispi(0) == 0xB0C5)
     bench.dispi(0, 0xB0C0)
     #expect(bench.dispi(0) == 0xB0C0)
@@ -338,7 +332,6 @@ struct VGABench {
   }
 
   @Test func aSavedAdapterIsTheSame() throws {
-    let bench = try VGABench()
     bench.setText()
     bench.test.board.writeMemory(0xB8000, size: 8, value: 0x0741_0742_0743_0744)
     bench.vga.memory.writeMemory(0xFF_FFFF, size: 1, value: 1)
@@ -355,7 +348,6 @@ struct VGABench {
   }
 
   @Test func aChangeIsToldOnceUntilSomebodyLooksAgain() throws {
-    let bench = try VGABench()
     bench.setText()
     var told = 0
     bench.vga.memory.changed = { told += 1 }
