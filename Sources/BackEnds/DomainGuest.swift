@@ -50,12 +50,34 @@ public final class DomainGuest: GuestInterface {
     eachFrame(address, bytes.count) { target.frames.mayWrite($0) } && target.memory.copyIn(bytes, at: address)
   }
 
-  public func hostMemory(_ address: UInt64, count: Int, forWriting: Bool) -> UnsafeMutableRawBufferPointer? {
-    guard count > 0, eachFrame(address, count, { forWriting ? target.frames.mayWrite($0) : target.frames.isGuestFrame($0) }) else {
-      return nil
+  public func grantedMemory(_ parts: [GrantedBytes], forWriting: Bool) -> [UnsafeMutableRawBufferPointer]? {
+    let domain = target
+    let grants = domain.grants
+    let memory = domain.memory
+    var pieces: [UnsafeMutableRawBufferPointer] = []
+    pieces.reserveCapacity(parts.count)
+    var start: UnsafeMutableRawPointer?
+    var count = 0
+    for part in parts {
+      guard let page = grants.pageForBackEnd(domain, part.reference, write: forWriting), part.bytes.upperBound <= 4096 else { return nil }
+      let address = page &+ UInt64(truncatingIfNeeded: part.bytes.lowerBound)
+      let piece: UnsafeMutableRawPointer?
+      if forWriting {
+        piece = memory.writable(address, part.bytes.count)?.baseAddress
+      } else {
+        piece = memory.readable(address, part.bytes.count)?.baseAddress.map { UnsafeMutableRawPointer(mutating: $0) }
+      }
+      guard let piece else { return nil }
+      if let known = start, known + count == piece {
+        count &+= part.bytes.count
+        continue
+      }
+      if let known = start { pieces.append(UnsafeMutableRawBufferPointer(start: known, count: count)) }
+      start = piece
+      count = part.bytes.count
     }
-    if forWriting { return target.memory.writable(address, count) }
-    return target.memory.readable(address, count).map { UnsafeMutableRawBufferPointer(mutating: $0) }
+    if let known = start { pieces.append(UnsafeMutableRawBufferPointer(start: known, count: count)) }
+    return pieces
   }
 
   private func eachFrame(_ address: UInt64, _ count: Int, _ allows: (UInt64) -> Bool) -> Bool {

@@ -13,6 +13,17 @@ public struct GrantedPage: Sendable, Equatable, Hashable, Codable {
   }
 }
 
+/// Bytes of the page of a grant.
+public struct GrantedBytes: Sendable, Equatable {
+  public var reference: UInt32
+  /// 0 ..< 4096 at most.
+  public var bytes: Range<Int>
+  public init(reference: UInt32, bytes: Range<Int>) {
+    self.reference = reference
+    self.bytes = bytes
+  }
+}
+
 /// A back end's end of an event channel. The tag tells it from a later binding of the same port, which the guest may have closed
 /// and allocated anew.
 public struct PortBinding: Sendable, Equatable, Hashable, Codable {
@@ -42,9 +53,10 @@ public protocol GuestInterface: AnyObject {
   /// Copies bytes into guest memory; false outside memory.
   func copyIn(_ bytes: UnsafeRawBufferPointer, at address: UInt64) -> Bool
 
-  /// The host's memory of a range of guest memory, to be used at once, on this thread; nil outside memory, where `copyIn` (or, not
-  /// `forWriting`, `copyOut`) would refuse, and for guests that have no such memory.
-  func hostMemory(_ address: UInt64, count: Int, forWriting: Bool) -> UnsafeMutableRawBufferPointer?
+  /// Host memory of bytes of granted pages, in their order, to be used at once, on this thread, as if each grant were mapped and
+  /// unmapped again before the guest goes on; neighbours are joined. nil where one of them would not be mapped or copied, and for
+  /// guests that have no such memory.
+  func grantedMemory(_ parts: [GrantedBytes], forWriting: Bool) -> [UnsafeMutableRawBufferPointer]?
 
   /// Takes the other end of a port that the guest allocated for domain 0; nil if there is none. `handler` is called each
   /// time the guest sends on it, synchronously. What was sent before is lost: look at the ring once.
@@ -63,7 +75,7 @@ public protocol GuestInterface: AnyObject {
 }
 
 extension GuestInterface {
-  public func hostMemory(_ address: UInt64, count: Int, forWriting: Bool) -> UnsafeMutableRawBufferPointer? { nil }
+  public func grantedMemory(_ parts: [GrantedBytes], forWriting: Bool) -> [UnsafeMutableRawBufferPointer]? { nil }
 
   /// Cycles of a span of guest time.
   func cycles(nanoseconds: UInt64) -> Cycles {

@@ -27,6 +27,7 @@ final class FrontDisk {
     hub = BackEndHub(guest: guest, store: store)
     hub.toolstack.describe(Toolstack.DomainDescription(name: "test", uuid: "u", memoryKiB: 1024))
     var configuration = BlockConfiguration(name: "xvda", virtualDevice: 51712)
+    configuration.persistentGrants = true
     adjust(&configuration)
     disk = hub.addDisk(configuration, device: device)
   }

@@ -75,6 +75,8 @@ struct DomainGuestTests {
     bare.frames.info[frame].set(.l1)
     bare.frames.info[frame].typeCount = 1
     #expect(!data.withUnsafeBytes { bare.guest.copyIn($0, at: page.address + 1) })
+    let part = GrantedBytes(reference: 8, bytes: 0..<512)
+    #expect(bare.guest.grantedMemory([part], forWriting: true) == nil && bare.guest.grantedMemory([part], forWriting: false) != nil)
     // Nor by way of the page before it.
     #expect(!data.withUnsafeBytes { bare.guest.copyIn($0, at: page.address - 1) })
     var back: [UInt8] = [0, 0, 0]
@@ -191,9 +193,37 @@ struct DomainGuestTests {
     #expect(bare.memory.copyOut(bare.address(22), count: 2048) == Array(contents[5632..<7680]))
     #expect(Array(device.contents[51200..<56320]) == Array(contents[2560..<7680]))
     #expect(bare.flags(9) == 1 && bare.flags(10) == 1)
-    #expect(bare.guest.hostMemory(bare.address(21), count: 4096, forWriting: true) != nil)
-    #expect(bare.guest.hostMemory(ring, count: 0, forWriting: false) == nil)
-    #expect(bare.guest.hostMemory(.max - 4095, count: 4096, forWriting: false) == nil)
     hub.shutDown()
+  }
+
+  /// What a transfer that is done at once is given: the pages' bytes in their order, where a mapping would be given, and no mark after it.
+  @Test func memoryOfGrantsForAtOnce() throws {
+    let bare = try BareDomain(order: .identity)
+    func memory(_ parts: [(UInt32, Range<Int>)], _ forWriting: Bool) -> [[UInt8]]? {
+      let parts = parts.map { GrantedBytes(reference: $0.0, bytes: $0.1) }
+      return bare.guest.grantedMemory(parts, forWriting: forWriting)?.map { Array($0) }
+    }
+    for (index, pfn) in [20, 21, 25].enumerated() {
+      bare.grant(UInt32(8 + index), pfn: pfn)
+      bare.memory.copyIn((0..<4096).map { UInt8(truncatingIfNeeded: $0 / 512 &+ pfn) }, at: bare.address(pfn))
+    }
+    let two = try #require(memory([(8, 2048..<4096), (9, 0..<512), (10, 512..<1024)], true))
+    #expect(two.map(\.count) == [2560, 512])
+    #expect(two[0][0] == 24 && two[0][2048] == 21 && two[1][0] == 26)
+    #expect(memory([(10, 0..<512), (9, 0..<512)], false)?.map { $0[0] } == [25, 21])
+    #expect(bare.flags(8) == 1 && bare.flags(9) == 1)
+    #expect(memory([], true)?.isEmpty == true)
+    // Not granted, not in the table, for reading only.
+    #expect(memory([(8, 0..<512), (11, 0..<512)], false) == nil)
+    #expect(memory([(1 << 20, 0..<512)], false) == nil)
+    bare.domain.grants.setEntry(ref: 9, flags: 1 | 4, domid: .control, frame: bare.address(21) >> 12)
+    #expect(memory([(9, 0..<512)], false) != nil && memory([(9, 0..<512)], true) == nil)
+    // For somebody else; of a frame that is not the guest's.
+    bare.domain.grants.setEntry(ref: 10, flags: 1, domid: DomainID(rawValue: 5), frame: bare.address(25) >> 12)
+    #expect(memory([(10, 0..<512)], false) == nil)
+    bare.domain.grants.setEntry(ref: 10, flags: 1, domid: .control, frame: bare.domain.grants.frames[0])
+    #expect(memory([(10, 0..<512)], false) == nil && memory([(10, 0..<512)], true) == nil)
+    bare.domain.grants.setEntry(ref: 10, flags: 1, domid: .control, frame: 0xFFFF_FFFF)
+    #expect(memory([(10, 0..<512)], false) == nil)
   }
 }

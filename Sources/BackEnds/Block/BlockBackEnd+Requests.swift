@@ -72,22 +72,13 @@ extension BlockBackEnd {
   ) -> BlockStatus? {
     guard guest.hostIsDone != nil, operation == .read || operation == .write else { return nil }
     let isRead = operation == .read
-    var uses: [GrantCache.Use] = []
-    uses.reserveCapacity(segments.count)
-    var pieces: [UnsafeMutableRawBufferPointer] = []
-    pieces.reserveCapacity(segments.count)
-    defer { for use in uses { grants.release(use) } }
+    var parts: [GrantedBytes] = []
+    parts.reserveCapacity(segments.count)
     for segment in segments {
-      guard let bytes = segment.bytes, let use = grants.map(segment.reference, write: isRead) else { return nil }
-      uses.append(use)
-      let address = use.page.address &+ UInt64(bytes.lowerBound)
-      guard let piece = guest.hostMemory(address, count: bytes.count, forWriting: isRead) else { return nil }
-      if let last = pieces.last, let end = last.baseAddress.map({ $0 + last.count }), end == piece.baseAddress {
-        pieces[pieces.count - 1] = UnsafeMutableRawBufferPointer(start: last.baseAddress, count: last.count + piece.count)
-      } else {
-        pieces.append(piece)
-      }
+      guard let bytes = segment.bytes else { return nil }
+      parts.append(GrantedBytes(reference: segment.reference, bytes: bytes))
     }
+    guard let pieces = guest.grantedMemory(parts, forWriting: isRead) else { return nil }
     guard let result = device.transferNow(isRead ? .read : .write, offset: offset, pieces: pieces) else { return nil }
     if isRead {
       statistics.readRequests += 1
@@ -163,11 +154,17 @@ extension BlockBackEnd {
     segments.reserveCapacity(request.segmentCount)
     var left = request.segmentCount
     for reference in request.indirectGrants where left > 0 {
-      guard let use = grants.map(reference, write: false) else { return nil }
       let count = min(left, 512)
-      let fields = Fields(bytes: SharedPages(guest: guest, pages: [use.page]).copyOut(0, count: count * 8))
+      guard let use = grants.map(reference, write: false) else { return nil }
+      let words = [UInt64](unsafeUninitializedCapacity: count) { words, used in
+        // Outside memory there is nothing to be read: no segments.
+        let isRead = guest.copyOut(
+          use.page.address, into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: words[..<count])))
+        used = isRead ? count : 0
+      }
       grants.release(use)
-      for index in 0..<count { segments.append(BlockSegment.parse(fields, at: index * 8)) }
+      guard words.count == count else { return nil }
+      for word in words { segments.append(BlockSegment(word: UInt64(littleEndian: word))) }
       left -= count
     }
     return left == 0 ? segments : nil

@@ -12,7 +12,8 @@ public struct BlockConfiguration: Sendable {
   /// Ring pages as a power of two.
   public var maximumRingPageOrder = 4
   public var maximumIndirectSegments = 256
-  public var persistentGrants = true
+  /// Grants that stay mapped: a front end then copies every page to or from those it keeps, which costs more than a mapping does here.
+  public var persistentGrants = false
   /// Guest time from a request to its response: a part for each request, one for each byte, one for a flush.
   public var nanosecondsPerRequest: UInt64 = 20_000
   public var bytesPerMicrosecond: UInt64 = 1000

@@ -47,6 +47,19 @@ struct BlockSegment: Equatable {
     return Int(first) * 512..<(Int(last) + 1) * 512
   }
 
+  init(reference: UInt32, first: UInt8, last: UInt8) {
+    self.reference = reference
+    self.first = first
+    self.last = last
+  }
+
+  /// As it lies in an indirect request's page: reference, first sector, last sector, two bytes of nothing.
+  init(word: UInt64) {
+    reference = UInt32(truncatingIfNeeded: word)
+    first = UInt8(truncatingIfNeeded: word >> 32)
+    last = UInt8(truncatingIfNeeded: word >> 40)
+  }
+
   static func parse(_ fields: Fields, at offset: Int) -> BlockSegment {
     BlockSegment(reference: fields.u32(offset), first: fields.u8(offset + 4), last: fields.u8(offset + 5))
   }

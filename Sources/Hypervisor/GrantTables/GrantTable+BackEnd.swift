@@ -24,6 +24,18 @@ extension GrantTable {
     return .success(UInt64(frame) &<< 12)
   }
 
+  /// Machine address of a page that `mapForBackEnd` would map, for a use that ends before the guest goes on: it cannot see a mark that is
+  /// gone by then, so none is made.
+  public func pageForBackEnd(_ domain: Domain, _ ref: UInt32, write: Bool) -> UInt64? {
+    guard let entry = address(of: ref), let word = domain.memory.load(entry, as: UInt64.self) else { return nil }
+    let flags = UInt16(truncatingIfNeeded: word)
+    let frame = word >> 32
+    guard flags & Flags.typeMask == Flags.permitAccess, UInt16(truncatingIfNeeded: word >> 16) == DomainID.control.rawValue,
+      !write || flags & Flags.readOnly == 0, write ? domain.frames.mayWrite(frame) : domain.frames.isGuestFrame(frame)
+    else { return nil }
+    return frame &<< 12
+  }
+
   /// Ends a mapping made with the same `write`; the last one of a kind takes its mark away.
   public func unmapForBackEnd(_ domain: Domain, _ ref: UInt32, write: Bool) {
     let index = Int(ref)
