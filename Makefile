@@ -53,6 +53,7 @@ test: packages fixtures ## run every test, fetching what they need
 	$(FUZZ) silicon --count 200000 --seed 2 --translator
 	$(FUZZ) silicon --count 200000 --seed 3 --length 8 --translator
 	$(FUZZ) sequences --count 4000 --seed 1
+	$(FUZZ) sequences32 --count 2000 --seed 1
 	bash Fixtures/error-tests.sh .build/release/paravane $(KERNELS) .build-fixtures
 	bash Fixtures/boot-tests.sh .build/release/paravane $(KERNELS)
 	bash Fixtures/hvm/boot-tests.sh .build/release/paravane $(KERNELS)

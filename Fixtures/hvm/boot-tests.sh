@@ -28,12 +28,14 @@ same_on_every_run() {
   local run=0 engine
   for engine in auto interpreter; do
     run=$((run + 1))
-    direct cloud-amd64 --cmdline "console=ttyS0 pv.test=boot" --engine $engine --clock virtual --stats "$work/stats.$run" || return 1
+    direct $1 --cmdline "console=ttyS0 pv.test=boot" --engine $engine --clock virtual --stats "$work/stats.$run" || return 1
     grep -E '"(state_digest|guest_instructions|guest_cycles)"' "$work/stats.$run" >"$work/same.$run"
   done
   [ "$(wc -l <"$work/same.1")" = 3 ] && diff "$work/same.1" "$work/same.2"
 }
-check "both engines do the same" same_on_every_run
+for flavour in cloud-amd64 686-pae; do
+  check "both engines do the same with $flavour" same_on_every_run $flavour
+done
 
 on_the_disk() {
   local first

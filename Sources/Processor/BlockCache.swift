@@ -10,9 +10,9 @@ import X86
 
 /// Decoded code, in blocks keyed by machine address and mode.
 ///
-/// A block lies in one page and is entered only at its first operation. All blocks of a page are dropped together, when a
-/// store overlaps a 64-byte line that was decoded; links between blocks never leave a page, so nothing else needs to be
-/// unlinked. Memory is taken from one arena that is never freed piecemeal: when it is full, everything is forgotten, and
+/// A block lies in one page and is entered only at its first operation. When a store overlaps bytes that were decoded the blocks
+/// with these bytes are dropped, or all blocks of the page where one of them is translated: links between blocks never leave a page,
+/// so nothing else needs to be unlinked. What is near code but not in it, as data often is, drops nothing. Memory is taken from one arena that is never freed piecemeal: when it is full, everything is forgotten, and
 /// only between blocks. So a dropped block stays readable until the run loop is back in Swift.
 ///
 /// Invariants of the unsafe parts: a block reachable from `table` is valid; `pages[frame]` lists exactly the valid blocks of
@@ -33,6 +33,8 @@ final class BlockCache {
   let table: UnsafeMutablePointer<UnsafeMutablePointer<pv_block>?>
   static let tableSize = 1 << 16
   private let pages: UnsafeMutablePointer<UnsafeMutablePointer<pv_block>?>
+  /// By frame, stores into and beside its code since it was dropped as a whole: 32 for one into code, 1 for one beside it.
+  private let restlessness: UnsafeMutablePointer<UInt16>
   private let frameCount: Int
   /// A frame got its first code.
   var frameBecameCode: ((UInt32) -> Void)?
@@ -47,6 +49,8 @@ final class BlockCache {
   private(set) var decodedBlocks: UInt64 = 0
   private(set) var droppedPages: UInt64 = 0
   private(set) var droppedTranslatedPages: UInt64 = 0
+  /// How often any block was dropped.
+  private(set) var drops: UInt64 = 0
   /// Instructions that cross pages, as they were decoded last, by address.
   private let crossings: UnsafeMutablePointer<Crossing>
   private static let crossingCount = 256
@@ -70,6 +74,7 @@ final class BlockCache {
     arena = map(Self.arenaBytes)
     table = map(Self.tableSize * 8).bindMemory(to: UnsafeMutablePointer<pv_block>?.self, capacity: Self.tableSize)
     pages = map(frameCount * 8).bindMemory(to: UnsafeMutablePointer<pv_block>?.self, capacity: frameCount)
+    restlessness = map(frameCount * 2).bindMemory(to: UInt16.self, capacity: frameCount)
     room = .allocate(capacity: 1)
     room.initialize(to: 0)
     crossings = .allocate(capacity: Self.crossingCount)
@@ -77,13 +82,15 @@ final class BlockCache {
     single = .allocate(capacity: 1)
     singleOperations = .allocate(capacity: Self.maximumOperations + 2)
     single.initialize(
-      to: pv_block(key: 0, next: nil, next_in_page: nil, ops: singleOperations, count: 0, bytes: 0, valid: 0, entries: 0, code: nil))
+      to: pv_block(
+        key: 0, next: nil, next_in_page: nil, ops: singleOperations, count: 0, bytes: 0, valid: 0, entries: 0, code: nil, looked: 0))
   }
 
   deinit {
     munmap(arena, Self.arenaBytes)
     munmap(table, Self.tableSize * 8)
     munmap(pages, frameCount * 8)
+    munmap(restlessness, frameCount * 2)
     room.deallocate()
     crossings.deallocate()
     single.deallocate()
@@ -133,8 +140,50 @@ final class BlockCache {
     while at < end {
       let part = min(Int(end - at), 4096 - Int(at & 4095))
       let frame = Int(at >> 12)
-      if memory.codeLines[frame] & Self.lines(Int(at & 4095), part) != 0 { dropPage(frame, cpu: cpu, runningOperation: nil) }
+      if memory.codeLines[frame] & Self.lines(Int(at & 4095), part) != 0 {
+        bytesWillChange(frame, Int(at & 4095), part, cpu: cpu, runningOperation: nil)
+      }
       at += UInt64(part)
+    }
+  }
+
+  /// Bytes of a page with code are about to change: drops the blocks that have any of them. If one of these is running, it ends after
+  /// `runningOperation`.
+  @inline(never) func bytesWillChange(_ frame: Int, _ offset: Int, _ count: Int, cpu: CPU, runningOperation: Operation?) {
+    func overlaps(_ b: UnsafeMutablePointer<pv_block>) -> Bool {
+      let start = Int(b.pointee.key & 4095)
+      return start < offset + count && offset < start + Int(b.pointee.looked)
+    }
+    var (isHit, isTranslated) = (false, false)
+    var block = pages[frame]
+    while let b = block {
+      isHit = isHit || overlaps(b)
+      isTranslated = isTranslated || b.pointee.code != nil
+      block = b.pointee.next_in_page
+    }
+    // What was code may be data now, which is written fast again once the page has no code: so at times all of it goes.
+    restlessness[frame] &+= isHit ? 32 : 1
+    let isRestless = restlessness[frame] >= 512
+    guard isHit || isRestless else { return }
+    if isTranslated || isRestless { return dropPage(frame, cpu: cpu, runningOperation: runningOperation) }
+    drops &+= 1
+    var previous: UnsafeMutablePointer<pv_block>?
+    block = pages[frame]
+    while let b = block {
+      block = b.pointee.next_in_page
+      guard overlaps(b) else {
+        previous = b
+        continue
+      }
+      unlink(b)
+      b.pointee.valid = 0
+      if let previous { previous.pointee.next_in_page = block } else { pages[frame] = block }
+    }
+    if pages[frame] == nil { memory.codeLines[frame] = 0 }
+    if let op = runningOperation, let running = cpu.pointee.block, Int((running.pointee.key & ~(0xFF << 56)) >> 12) == frame,
+      overlaps(running)
+    {
+      end(running, after: op, cpu)
     }
   }
 
@@ -150,24 +199,31 @@ final class BlockCache {
     }
     pages[frame] = nil
     memory.codeLines[frame] = 0
+    restlessness[frame] = 0
     droppedPages &+= 1
+    drops &+= 1
     if hadCode {
       droppedTranslatedPages &+= 1
       translatedCodeDropped?(UInt32(truncatingIfNeeded: frame))
     }
     if let op = runningOperation, let running = cpu.pointee.block, Int((running.pointee.key & ~(0xFF << 56)) >> 12) == frame {
-      running.pointee.valid = 0
-      var ordinal = Int(op.pointee.ordinal) + 1
-      var following = op + 1
-      // A fallback of translated code runs copies of a few operations: those behind the copies are not its own.
-      let end = cpu.pointee.native_site_end != 0 ? Int(cpu.pointee.native_site_end) : Int(running.pointee.count)
-      while ordinal < end {
-        following.pointee.handler = leaveHere
-        ordinal += 1
-        following += 1
-      }
-      if cpu.pointee.native_site_end == 0 { following.pointee.handler = leaveHere }
+      end(running, after: op, cpu)
     }
+  }
+
+  /// Makes a block that is running end after an operation.
+  private func end(_ running: UnsafeMutablePointer<pv_block>, after op: Operation, _ cpu: CPU) {
+    running.pointee.valid = 0
+    var ordinal = Int(op.pointee.ordinal) + 1
+    var following = op + 1
+    // A fallback of translated code runs copies of a few operations: those behind the copies are not its own.
+    let end = cpu.pointee.native_site_end != 0 ? Int(cpu.pointee.native_site_end) : Int(running.pointee.count)
+    while ordinal < end {
+      following.pointee.handler = leaveHere
+      ordinal += 1
+      following += 1
+    }
+    if cpu.pointee.native_site_end == 0 { following.pointee.handler = leaveHere }
   }
 
   private func unlink(_ block: UnsafeMutablePointer<pv_block>) {
@@ -197,6 +253,7 @@ final class BlockCache {
     let block = (arena + used).bindMemory(to: pv_block.self, capacity: 1)
     let ops = (arena + used + MemoryLayout<pv_block>.stride).bindMemory(to: pv_op.self, capacity: Self.maximumOperations + 1)
     var offset = 0
+    var looked = 0
     var count = 0
     var ended = false
     while count < operationLimit && start + offset < 4096 {
@@ -204,6 +261,7 @@ final class BlockCache {
       let op = ops + count
       switch lower(bytes, offset: offset, ordinal: count, mode: mode, into: op) {
       case .operation: break
+      case .undefined: looked = min(offset + 15, 4096 - start)
       case .truncated:
         if count == 0 { return nil }
         count = -count
@@ -227,12 +285,12 @@ final class BlockCache {
     block.initialize(
       to: pv_block(
         key: key, next: table[Self.bucket(key)], next_in_page: pages[frame], ops: ops, count: UInt32(count), bytes: UInt32(offset),
-        valid: 1, entries: 0, code: nil))
+        valid: 1, entries: 0, code: nil, looked: UInt64(max(looked, offset))))
     table[Self.bucket(key)] = block
     if pages[frame] == nil { touchedFrames.append(UInt32(truncatingIfNeeded: frame)) }
     pages[frame] = block
     if memory.codeLines[frame] == 0 { frameBecameCode?(UInt32(truncatingIfNeeded: frame)) }
-    memory.codeLines[frame] |= Self.lines(start, offset)
+    memory.codeLines[frame] |= Self.lines(start, max(looked, offset))
     used += MemoryLayout<pv_block>.stride + (count + 1) * MemoryLayout<pv_op>.stride
     used = (used + 63) & ~63
     decodedBlocks += 1
@@ -277,7 +335,7 @@ final class BlockCache {
           lower(UnsafeRawBufferPointer(rebasing: $0[0..<15]), offset: 0, ordinal: 0, mode: mode, into: singleOperations)
         }
       }
-      guard case .operation = lowered else { return nil }
+      if case .truncated = lowered { return nil }
       slot.pointee = Crossing(key: key, bytes: bytes, operation: singleOperations.pointee)
     }
     let length = Int(singleOperations.pointee.length)
@@ -287,7 +345,8 @@ final class BlockCache {
     terminator.ordinal = 1
     (singleOperations + 1).initialize(to: terminator)
     single.pointee = pv_block(
-      key: key, next: nil, next_in_page: nil, ops: singleOperations, count: 1, bytes: UInt32(length), valid: 0, entries: 0, code: nil)
+      key: key, next: nil, next_in_page: nil, ops: singleOperations, count: 1, bytes: UInt32(length), valid: 0, entries: 0, code: nil,
+      looked: 0)
     return single
   }
 
@@ -316,6 +375,8 @@ final class BlockCache {
 
   private enum Lowered {
     case operation
+    /// As `operation`, but more bytes than its length were looked at.
+    case undefined
     case truncated
   }
 
@@ -346,6 +407,7 @@ final class BlockCache {
       op.pointee.handler = raiseUndefined
       op.pointee.length = 1
       op.pointee.flags |= UInt16(PV_OP_ENDS_BLOCK)
+      return .undefined
     }
     return .operation
   }

@@ -53,7 +53,7 @@ extension VCPU {
       }
       let trap = cpu.pointee.rflags & Flag.tf != 0
       let step = trap || alone
-      if let enter = turn.pointee.enter, !step, turn.pointee.pendingLink == 0, cpu.pointee.mode == 0, runKnown(enter) {
+      if let enter = turn.pointee.enter, !step, turn.pointee.pendingLink == 0, cpu.isTranslatable, runKnown(enter) {
         if cpu.pointee.exit == UInt32(PV_EXIT_NONE) { continue }
         if let exit = leave() { return exit }
         continue
@@ -110,8 +110,9 @@ extension VCPU {
   /// Runs what the jump table has for RIP; false, with nothing done, if that is nothing or does not fit the budget.
   @inline(__always) private func runKnown(_ enter: NativeRuntime.Enter) -> Bool {
     let rip = cpu.pointee.rip
-    let entry = TranslationSets.jumps(cpu.pointee.tlb) + TranslationSets.jumpSlot(rip)
-    guard entry.pointee.rip == rip, let code = entry.pointee.code else { return false }
+    let key = cpu.jumpKey
+    let entry = TranslationSets.jumps(cpu.pointee.tlb) + TranslationSets.jumpSlot(key)
+    guard entry.pointee.rip == key, let code = entry.pointee.code else { return false }
     let budget = cpu.pointee.budget
     runCode(code, rip, enter)
     turn.pointee.counters.known &+= 1
@@ -122,7 +123,7 @@ extension VCPU {
   /// Runs a block's translation, and what follows it, if it has one or is worth one now; false if the interpreter is to run it.
   @inline(__always) private func runTranslated(_ block: UnsafeMutablePointer<pv_block>, _ enter: NativeRuntime.Enter) -> Bool {
     let turn = self.turn
-    guard turn.pointee.pendingLink != UInt32.max, cpu.pointee.mode == 0, cpu.pointee.budget >= Int64(block.pointee.count),
+    guard turn.pointee.pendingLink != UInt32.max, cpu.isTranslatable, cpu.pointee.budget >= Int64(block.pointee.count),
       block != blocks.single
     else {
       turn.pointee.pendingLink = 0
@@ -139,7 +140,7 @@ extension VCPU {
     guard let code = block.pointee.code else { return false }
     if turn.pointee.pendingLink != 0 { link(code) }
     let rip = cpu.pointee.rip
-    translations.fillJump(rip, code)
+    translations.fillJump(cpu.jumpKey, code)
     turn.pointee.counters.translated &+= 1
     runCode(code, rip, enter)
     return true

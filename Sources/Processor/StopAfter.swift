@@ -17,11 +17,11 @@ extension VCPU {
   @inline(__always) func inMidOperation(_ op: Operation, _ body: () -> Void) {
     // What the processor does of itself, as delivering an exception, is no block's operation.
     let rest = cpu.pointee.block.map { max(Int64($0.pointee.count) &- Int64(op.pointee.ordinal) &- 1, 0) } ?? 0
-    let dropped = blocks.droppedPages
+    let dropped = blocks.drops
     cpu.pointee.stop_asked = 0
     cpu.pointee.budget &+= rest
     withHostModes(body)
-    if blocks.droppedPages != dropped || !runsMappedPage || (cpu.attention != 0 && interruptIsWanted) { stopAfterInstruction() }
+    if blocks.drops != dropped || !runsMappedPage || (cpu.attention != 0 && interruptIsWanted) { stopAfterInstruction() }
     cpu.pointee.budget &-= rest
     if cpu.pointee.stop_asked != 0 { stop(behind: op) }
   }

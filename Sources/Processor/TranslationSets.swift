@@ -688,7 +688,7 @@ final class TranslationSets {
       while word < Self.jumpWords {
         Self.forEach(map + word, 1) { bit in
           let slot = word &* 64 &+ bit
-          guard jumps[slot].rip & ~4095 == page else { return }
+          guard Self.jumpPage(jumps[slot].rip) == page else { return }
           jumps[slot] = Self.emptyJump(slot)
           Self.unmark(map, slot)
         }
@@ -786,7 +786,8 @@ extension TranslationSets {
       let fetch = Self.fetch(at(set))
       Self.forEach(jumpBits(set), Self.jumpWords) { slot in
         let rip = Self.jumps(at(set))[slot].rip
-        if fetch[Int(truncatingIfNeeded: (rip >> 12) & UInt64(Self.fetchSlots - 1))].tag != rip & ~4095 { body(rip) }
+        let page = Self.jumpPage(rip)
+        if fetch[Int(truncatingIfNeeded: (page >> 12) & UInt64(Self.fetchSlots - 1))].tag != page { body(rip) }
       }
     }
   }

@@ -25,7 +25,7 @@ struct Main {
   /// The targets that take hostile input.
   static let names = [
     "decoder", "configuration", "compression", "kernel", "hypercalls", "pagetables", "xenstore", "rings", "qcow2", "sequences",
-    "vga", "paging", "chipset", "ide", "monitor", "ethernet", "interrupts", "timers", "legacy",
+    "sequences32", "vga", "paging", "chipset", "ide", "monitor", "ethernet", "interrupts", "timers", "legacy",
   ]
 
   private static func fuzz(_ target: String, _ command: FuzzCommand) -> Int32 {
@@ -42,6 +42,7 @@ struct Main {
     case "ide": command.run(IDETarget.self)
     case "ethernet": command.run(EthernetTarget.self)
     case "sequences": command.run(SequenceTarget.self)
+    case "sequences32": command.run(NarrowSequenceTarget.self)
     case "paging": command.run(PagingTarget.self)
     case "vga": command.run(VGATarget.self)
     case "monitor": command.run(MonitorTarget.self)

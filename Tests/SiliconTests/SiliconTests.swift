@@ -59,6 +59,19 @@ import Testing
       #expect(sequences.ends[kind, default: 0] > 0, "\(kind)")
     }
   }
+
+  @Test func theEnginesAgreeOn32BitPrograms() throws {
+    guard var sequences = try? EngineSequences(narrow: true) else { return }
+    for index in 0..<60 as Range<UInt64> {
+      var random = SeededRandom(seed: 11, index: index)
+      let problem = try sequences.run(&random)
+      #expect(problem == nil, "round \(index): \(problem ?? "")")
+    }
+    #expect(sequences.translations > 60 && sequences.instructions > 60_000)
+    for kind in ["deadline", "exception 14", "exception 13", "system call"] {
+      #expect(sequences.ends[kind, default: 0] > 0, "\(kind)")
+    }
+  }
 }
 
 /// Page tables of the guest's own (`paravane-fuzz paging`).

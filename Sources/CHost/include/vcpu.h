@@ -71,6 +71,7 @@ struct pv_block {
   uint32_t valid;
   uint32_t entries;      // times the run loop found it, until it is translated
   void *_Nullable code;  // host code of it, if it is translated
+  uint64_t looked;       // bytes that decoding looked at: an undefined instruction's may be more than its length
 };
 
 /// What fed a data translation.

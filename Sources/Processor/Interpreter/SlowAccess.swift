@@ -125,7 +125,7 @@ extension VCPU {
     let mark = memory.marks[frame]
     if mark & FrameMark.kind != 0 { return writeDevice(address, bytes, count, op) }
     if memory.codeLines[frame] != 0 && memory.codeLines[frame] & BlockCache.lines(Int(address & 4095), count) != 0 {
-      blocks.dropPage(frame, cpu: cpu, runningOperation: op)
+      blocks.bytesWillChange(frame, Int(address & 4095), count, cpu: cpu, runningOperation: op)
     }
     if mark & FrameMark.table != 0 {
       storeToTable(address, bytes, count, bulk: op.pointee.flags & UInt16(PV_OP_REP | PV_OP_REPNE) != 0)

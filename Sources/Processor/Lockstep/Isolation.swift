@@ -13,24 +13,25 @@ public struct PlacedInstruction: Sendable {
 }
 
 extension VCPU {
-  /// How many instructions of 64-bit code a run from here begins with as one block: 1 where it is not known beforehand.
+  /// How many instructions that can be translated a run from here begins with as one block: 1 where it is not known beforehand.
   public func blockLength() -> Int {
     guard let block = blockHere() else { return 1 }
     return max(Int(block.pointee.count), 1)
   }
 
   /// Machine address of the next instruction, nil where there is none.
-  public var machineAddress: UInt64? { cpu.pointee.mode == 0 ? translate(cpu.pointee.rip, .execute) : nil }
+  public var machineAddress: UInt64? { cpu.isTranslatable ? translate(cpu.pointee.rip, .execute) : nil }
 
   private func blockHere() -> UnsafeMutablePointer<pv_block>? {
     guard let address = machineAddress, memory.contains(address & ~4095, 4096) else { return nil }
     if blocks.needsFlush { blocks.flush() }
-    return blocks.find(address) ?? withHostModes { blocks.build(address: address, mode: 0) }
+    let mode = cpu.pointee.mode
+    return blocks.find(address | UInt64(mode) << 56) ?? withHostModes { blocks.build(address: address, mode: mode) }
   }
 
   /// The next `count` instructions as they lie in memory; fewer where they cannot be read or are none.
   public func instructions(count: Int) -> [PlacedInstruction] {
-    let mode = CodeMode(rawValue: UInt8(truncatingIfNeeded: cpu.pointee.mode)) ?? .long64
+    let mode = CodeMode(rawValue: UInt8(truncatingIfNeeded: cpu.pointee.mode & UInt32(PV_MODE_CODE))) ?? .long64
     var found: [PlacedInstruction] = []
     var at = cpu.pointee.rip
     while found.count < count {
@@ -57,7 +58,7 @@ extension VCPU {
     blocks.operationLimit = count
     defer { blocks.operationLimit = BlockCache.maximumOperations }
     return withHostModes {
-      guard let block = blocks.build(address: address, mode: 0) else { return false }
+      guard let block = blocks.build(address: address, mode: cpu.pointee.mode) else { return false }
       return translator.translate(block)
     }
   }

@@ -60,7 +60,8 @@ enum Native: Sendable {
     set("lea", .lea)
     set("movnti", .move)
     for name in [
-      "nop", "endbr64", "pause", "prefetch", "prefetchw", "prefetchwt1", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2", "lfence",
+      "nop", "endbr64", "endbr32", "pause", "prefetch", "prefetchw", "prefetchwt1", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2",
+      "lfence",
       "mfence", "sfence",
     ] { set(name, .nop) }
     for (number, name) in ["add", "or", "adc", "sbb", "and", "sub", "xor", "cmp"].enumerated() { set(name, .arithmetic(number)) }
@@ -102,6 +103,7 @@ enum Native: Sendable {
     set("cmpxchg8b", .compareExchangeWide(8))
     set("leave", .leaveFrame)
     set("pushfq", .pushFlags)
+    set("pushfd", .pushFlags)
     for (number, name) in ["bt", "bts", "btr", "btc"].enumerated() { set(name, .bitTest(number)) }
     set("bsf", .scan(0, 0x0FBC))
     set("bsr", .scan(0, 0x0FBD))
@@ -115,6 +117,7 @@ enum Native: Sendable {
     set("syscall", .systemCall)
     set("rdtsc", .readTimeStamp)
     set("jrcxz", .jumpIfZero)
+    set("jecxz", .jumpIfZero)
     set("loop", .loop)
     for (name, size) in [("b", 1), ("w", 2), ("d", 4), ("q", 8)] {
       set("stos" + name, .storeString(size))
@@ -143,6 +146,8 @@ enum Native: Sendable {
 /// One instruction of a block on its way to host code.
 struct Step {
   var instruction: Instruction
+  /// It is 32-bit code's.
+  var narrow: Bool
   /// From the block's first byte.
   var offset: Int
   var native: Native?
@@ -171,8 +176,9 @@ struct Step {
 
 extension Step {
   /// Decides whether the instruction is translated, and what it does with flags.
-  init(_ instruction: Instruction, offset: Int, bytes: UnsafeRawBufferPointer) {
+  init(_ instruction: Instruction, offset: Int, bytes: UnsafeRawBufferPointer, narrow: Bool) {
     self.instruction = instruction
+    self.narrow = narrow
     self.offset = offset
     native = Native.table[Int(instruction.mnemonic.rawValue)]
     if !isPlain { native = nil }
@@ -180,6 +186,7 @@ extension Step {
     if let shape = X87Encoding.shapes[Int(instruction.mnemonic.rawValue)], hasPlainAddress {
       native = X87Encoding(shape, instruction, bytes).map { .x87($0) }
     }
+    if narrow { classifyNarrow() }
     classify()
     observes = observes || native == nil || (hasMemory && !isAddressOnly)
     if native == nil { (sets, setsSome, mayChange, flagsRead) = (false, 0, 0, 0) }
@@ -230,6 +237,9 @@ extension Step {
     return false
   }
 
+  /// Bytes of an address and of what the stack takes.
+  var word: UInt8 { narrow ? 4 : 8 }
+
   /// Operands that the emitter can handle, and a 64-bit address.
   private var isPlain: Bool {
     if isNothing { return true }
@@ -251,7 +261,8 @@ extension Step {
   }
 
   var hasPlainAddress: Bool {
-    if instruction.addressSize != 8 { return false }
+    if instruction.addressSize != word { return false }
+    if narrow { return true }
     if instruction.base == -2 {
       let far = Int64(offset) &+ 8192 &+ instruction.displacement
       if far > Int64(Int32.max) - 16384 || far < Int64(Int32.min) + 16384 { return false }

@@ -84,8 +84,13 @@ extension CodeBuffer {
   }
 
   /// Looks the linear address in `a` up among the translated jump targets: then the code is at `onSet(…, At.jump + 8)`. Returns the jump of
-  /// a miss.
-  func lookUpJump() -> Int {
+  /// a miss. `narrow`: marks it as 32-bit code's.
+  func lookUpJump(narrow: Bool) -> Int {
+    if narrow {
+      // bts a, 62
+      rr(0x0FBA, 5, Host.a, size: 8)
+      byte(TranslationSets.narrowJump.trailingZeroBitCount)
+    }
     rr(0x8B, Host.b, Host.a, size: 8)
     shiftImmediate(5, Host.b, 9, size: 8)
     rr(0x33, Host.b, Host.a, size: 4)
@@ -114,10 +119,11 @@ struct NativeRuntime {
   typealias Enter = @convention(c) (CPU, UnsafeMutableRawPointer) -> Void
   let enter: Enter
   /// Offsets in the buffer. `fallback`: called with a `FallbackSite` in `a`. `exitAt`: leaves with RIP from `a`. `miss`: the same, and
-  /// no jump is to be linked.
+  /// no jump is to be linked. `narrowMiss`: the same with 32 bits of `a`.
   let fallback: Int
   let exitAt: Int
   let miss: Int
+  let narrowMiss: Int
   /// Jumped to at a SYSCALL, the next instruction's address in `a`: has the exit served and goes on where that leads.
   let systemCall: Int
   /// Called: fills `flags_image` from whatever the flags are kept in.
@@ -243,6 +249,8 @@ struct NativeRuntime {
     spill(0)
     leave(0)
 
+    narrowMiss = code.position
+    code.rr(0x8B, Host.a, Host.a, size: 4)
     miss = code.position
     code.storeImmediate32(0, At.linkSlot)
     code.jump(to: exitAt)

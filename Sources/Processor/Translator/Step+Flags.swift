@@ -92,13 +92,13 @@ extension Step {
     let o = instruction.operands
     observes = true
     switch native {
-    case .push: if o.0.size == 2 || instruction.operandSize != 8 || o.0.kind == .generalHigh { native = nil }
-    case .pop: if instruction.operandSize != 8 || o.0.kind == .generalHigh { native = nil }
-    case .leaveFrame, .ret: if instruction.operandSize != 8 { native = nil }
+    case .push: if o.0.size == 2 || instruction.operandSize != word || o.0.kind == .generalHigh { native = nil }
+    case .pop: if instruction.operandSize != word || o.0.kind == .generalHigh { native = nil }
+    case .leaveFrame, .ret: if instruction.operandSize != word { native = nil }
     case .jump: observes = o.0.kind != .relative
     case .pushFlags:
       flagsRead = FlagSet.all
-      if instruction.operandSize != 8 { native = nil }
+      if instruction.operandSize != word { native = nil }
     default: break
     }
   }

@@ -41,8 +41,9 @@ extension Translator {
       code.shiftImmediate(4, Host.b, bytes, size: 8)
       code.store(Host.b, At.scratch)
       miss = lookUp(size: size, write: kind != 0) {
-        self.address(i)
-        self.code.rs(0x03, Host.a, At.scratch, size: 8)
+        if self.isNarrow { self.narrowOffset(i) } else { self.address(i) }
+        self.code.rs(0x03, Host.a, At.scratch, size: self.word)
+        if self.isNarrow { self.narrowSegment(i.segment) }
       }
     }
     if kind == 0 {

@@ -13,10 +13,10 @@ extension Translator {
   func emitCount(_ index: Int, _ i: Instruction) {
     var condition = 4
     if case .loop = steps[index].native {
-      code.rm(0x8D, Host.rcx, base: Host.rcx, displacement: -1, size: 8)
+      code.rm(0x8D, Host.rcx, base: Host.rcx, displacement: -1, size: word)
       condition = 5
     }
-    code.rr(0x85, Host.rcx, Host.rcx, size: 8)
+    code.rr(0x85, Host.rcx, Host.rcx, size: word)
     branch(code.jump(condition: condition), index, i)
   }
 
@@ -35,10 +35,10 @@ extension Translator {
 
   func emitReturn(_ index: Int, _ i: Instruction) {
     let miss = lookUpStack(0, write: false)
-    code.rm(0x8B, Host.a, base: Host.a, size: 8)
-    let unknown = code.lookUpJump()
-    moveStack(8 + (i.operands.0.kind == .immediate ? Int(i.immediate) & 0xFFFF : 0))
-    code.groupImmediate(4, Host.a, -4096, size: 8)
+    code.rm(0x8B, Host.a, base: Host.a, size: word)
+    let unknown = code.lookUpJump(narrow: isNarrow)
+    moveStack(word + (i.operands.0.kind == .immediate ? Int(i.immediate) & 0xFFFF : 0))
+    code.groupImmediate(4, Host.a, -4096, size: word)
     code.store(Host.a, At.pageRIP)
     code.onSet(0xFF, 4, At.jump + 8, size: 4)
     slowPath(index, from: [miss, unknown], resume: runtime.miss)
@@ -52,14 +52,14 @@ extension Translator {
     }
     var misses: [Int] = []
     if operand.kind == .memory {
-      misses.append(lookUp(i, size: 8, write: false))
-      code.rm(0x8B, Host.a, base: Host.a, size: 8)
+      misses.append(lookUp(i, size: word, write: false))
+      code.rm(0x8B, Host.a, base: Host.a, size: word)
     } else {
       let from = value(guest(operand), Host.a)
-      if from != Host.a { code.rr(0x8B, Host.a, from, size: 8) }
+      if from != Host.a { code.rr(0x8B, Host.a, from, size: word) }
     }
-    misses.append(code.lookUpJump())
-    code.groupImmediate(4, Host.a, -4096, size: 8)
+    misses.append(code.lookUpJump(narrow: isNarrow))
+    code.groupImmediate(4, Host.a, -4096, size: word)
     code.store(Host.a, At.pageRIP)
     code.onSet(0xFF, 4, At.jump + 8, size: 4)
     slowPath(index, from: misses, resume: runtime.miss)
@@ -95,11 +95,11 @@ extension Translator {
     let operand = i.operands.0
     let next = pageOffset + steps[index].offset + Int(i.length)
     func pushReturn() -> Int {
-      let miss = lookUpStack(-8, write: true)
+      let miss = lookUpStack(-word, write: true)
       code.load(Host.b, At.pageRIP)
-      code.rm(0x8D, Host.b, base: Host.b, displacement: next, size: 8)
-      code.rm(0x89, Host.b, base: Host.a, size: 8)
-      moveStack(-8)
+      code.rm(0x8D, Host.b, base: Host.b, displacement: next, size: word)
+      code.rm(0x89, Host.b, base: Host.a, size: word)
+      moveStack(-word)
       return miss
     }
     if operand.kind == .relative {
@@ -110,20 +110,20 @@ extension Translator {
     }
     var misses: [Int] = []
     if operand.kind == .memory {
-      misses.append(lookUp(i, size: 8, write: false))
-      code.rm(0x8B, Host.a, base: Host.a, size: 8)
+      misses.append(lookUp(i, size: word, write: false))
+      code.rm(0x8B, Host.a, base: Host.a, size: word)
     } else {
       let from = value(guest(operand), Host.a)
-      if from != Host.a { code.rr(0x8B, Host.a, from, size: 8) }
+      if from != Host.a { code.rr(0x8B, Host.a, from, size: word) }
     }
-    misses.append(code.lookUpJump())
+    misses.append(code.lookUpJump(narrow: isNarrow))
     // The target and its code wait in memory while the return address is pushed, which may still fault.
     code.store(Host.a, At.rip)
     code.onSet(0x8B, Host.b, At.jump + 8, size: 8)
     code.store(Host.b, At.scratch)
     misses.append(pushReturn())
     code.load(Host.a, At.rip)
-    code.groupImmediate(4, Host.a, -4096, size: 8)
+    code.groupImmediate(4, Host.a, -4096, size: word)
     code.store(Host.a, At.pageRIP)
     code.rs(0xFF, 4, At.scratch, size: 4)
     slowPath(index, from: misses, resume: runtime.miss)

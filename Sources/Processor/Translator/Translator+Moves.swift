@@ -83,6 +83,8 @@ extension Translator {
       code.load(Host.a, At.guest(Int(i.base)))
       code.load(Host.b, At.guest(index))
       code.rm(0x8D, Host.a, base: Host.a, index: Host.b, scale: Int(i.scale), displacement: Int(i.displacement), size: 8)
+    } else if isNarrow {
+      narrowOffset(plain)
     } else {
       address(plain)
     }

@@ -1,46 +1,47 @@
 import CHost
 import X86
 
-// PUSH, POP, LEAVE, PUSHFQ.
+// PUSH, POP, LEAVE, PUSHFQ and PUSHFD.
 
 extension Translator {
   func moveStack(_ displacement: Int) {
-    code.rm(0x8D, Host.guestSP, base: Host.guestSP, displacement: displacement, size: 8)
+    code.rm(0x8D, Host.guestSP, base: Host.guestSP, displacement: displacement, size: word)
   }
 
   func lookUpStack(_ displacement: Int, write: Bool) -> Int {
-    lookUp(size: 8, write: write) {
-      self.code.rm(0x8D, Host.a, base: Host.guestSP, displacement: displacement, size: 8)
+    lookUp(size: word, write: write) {
+      self.code.rm(0x8D, Host.a, base: Host.guestSP, displacement: displacement, size: self.word)
+      if self.isNarrow { self.narrowSegment(UInt8(PV_SS)) }
     }
   }
 
   func emitPush(_ index: Int, _ i: Instruction) {
     let operand = i.operands.0
     if operand.kind == .memory {
-      let read = lookUp(i, size: 8, write: false)
-      loadOperand(Host.b, size: 8)
+      let read = lookUp(i, size: word, write: false)
+      loadOperand(Host.b, size: word)
       code.store(Host.b, At.scratch)
       pushScratch(index, after: [read])
       return
     }
-    let miss = lookUpStack(-8, write: true)
+    let miss = lookUpStack(-word, write: true)
     if operand.kind == .immediate {
-      code.rm(0xC7, 0, base: Host.a, size: 8)
+      code.rm(0xC7, 0, base: Host.a, size: word)
       code.int32(Int(truncatingIfNeeded: i.immediate))
     } else if let host = home(operand) {
-      code.rm(0x89, host, base: Host.a, size: 8)
+      code.rm(0x89, host, base: Host.a, size: word)
     } else {
-      code.rm(0x89, take(operand, Host.b), base: Host.a, size: 8)
+      code.rm(0x89, take(operand, Host.b), base: Host.a, size: word)
     }
-    moveStack(-8)
+    moveStack(-word)
     slowPath(index, from: [miss], resume: code.position)
   }
 
   private func pushScratch(_ index: Int, after misses: [Int]) {
-    let miss = lookUpStack(-8, write: true)
+    let miss = lookUpStack(-word, write: true)
     code.load(Host.b, At.scratch)
-    code.rm(0x89, Host.b, base: Host.a, size: 8)
-    moveStack(-8)
+    code.rm(0x89, Host.b, base: Host.a, size: word)
+    moveStack(-word)
     slowPath(index, from: misses + [miss], resume: code.position)
   }
 
@@ -48,29 +49,29 @@ extension Translator {
     let operand = i.operands.0
     let miss = lookUpStack(0, write: false)
     if operand.kind == .memory {
-      loadOperand(Host.b, size: 8)
+      loadOperand(Host.b, size: word)
       code.store(Host.b, At.scratch)
       // The address is that with the stack pointer already moved.
       var moved = i
-      if i.base == 4 { moved.displacement = i.displacement &+ 8 }
-      let second = lookUp(moved, size: 8, write: true)
+      if i.base == 4 { moved.displacement = i.displacement &+ Int64(word) }
+      let second = lookUp(moved, size: word, write: true)
       code.load(Host.b, At.scratch)
-      code.rm(0x89, Host.b, base: Host.a, size: 8)
-      moveStack(8)
+      code.rm(0x89, Host.b, base: Host.a, size: word)
+      moveStack(word)
       slowPath(index, from: [miss, second], resume: code.position)
       return
     }
     let host = home(operand) ?? Host.a
-    loadOperand(host, size: 8)
-    if host == Host.a { put(operand, host, size: 8) }
-    if guest(operand) != 4 { moveStack(8) }
+    loadOperand(host, size: word)
+    if host == Host.a { put(operand, host, size: word) }
+    if guest(operand) != 4 { moveStack(word) }
     slowPath(index, from: [miss], resume: code.position)
   }
 
   func emitLeaveFrame(_ index: Int, _ i: Instruction) {
-    let miss = lookUp(memory(base: 5, like: i), size: 8, write: false)
-    loadOperand(Host.b, size: 8)
-    code.rm(0x8D, Host.guestSP, base: 5, displacement: 8, size: 8)
+    let miss = lookUp(memory(base: 5, segment: UInt8(PV_SS), like: i), size: word, write: false)
+    loadOperand(Host.b, size: word)
+    code.rm(0x8D, Host.guestSP, base: 5, displacement: word, size: word)
     code.rr(0x8B, 5, Host.b, size: 8)
     slowPath(index, from: [miss], resume: code.position)
   }
@@ -114,12 +115,12 @@ extension Translator {
   }
 
   private func advance(_ register: Int, _ size: Int) {
-    code.rm(0x8D, register, base: register, displacement: size, size: 8)
+    code.rm(0x8D, register, base: register, displacement: size, size: word)
   }
 
   func emitStringStore(_ index: Int, _ size: Int, _ i: Instruction) {
     let down = requireUpwards()
-    let miss = lookUp(memory(base: 7, like: i), size: size, write: true)
+    let miss = lookUp(memory(base: 7, segment: UInt8(PV_ES), like: i), size: size, write: true)
     code.rm(sized(0x88, size), Host.rax, base: Host.a, size: size)
     advance(Host.rdi, size)
     slowPath(index, from: [down, miss], resume: code.position)
@@ -138,7 +139,7 @@ extension Translator {
     let read = lookUp(memory(base: 6, segment: i.segment, like: i), size: size, write: false)
     loadOperand(Host.b, size: size)
     code.store(Host.b, At.scratch)
-    let write = lookUp(memory(base: 7, like: i), size: size, write: true)
+    let write = lookUp(memory(base: 7, segment: UInt8(PV_ES), like: i), size: size, write: true)
     code.load(Host.b, At.scratch)
     code.rm(sized(0x88, size), Host.b, base: Host.a, size: size)
     advance(Host.rsi, size)

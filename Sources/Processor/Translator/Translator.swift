@@ -41,6 +41,12 @@ final class Translator {
   /// What the x87 unit holds at this place of a version that was made for it (Translator+X87Known.swift).
   var known: X87Known?
   var questions: [Int: X87Question] = [:]
+  /// The block is 32-bit code (Translator+Narrow.swift); FS and GS may be forbidden. Then the size of the access that is looked up, and
+  /// the jumps of one that its segment forbids.
+  var isNarrow = false
+  var checksSegments = false
+  var accessSize = 0
+  var segmentMisses: [Int] = []
 
   /// Nil where the host gives no executable memory.
   init?(blocks: BlockCache, memory: MachineMemory) {
@@ -158,18 +164,22 @@ final class Translator {
 
   func decode(_ block: UnsafeMutablePointer<pv_block>) -> Bool {
     let address = block.pointee.key & ~(0xFF << 56)
+    let mode = UInt32(truncatingIfNeeded: block.pointee.key >> 56)
+    guard mode == 0 || Processor.isNarrow(mode) else { return false }
+    isNarrow = mode != 0
+    checksSegments = mode & UInt32(PV_MODE_FSGS) != 0
     pageOffset = Int(address & 4095)
     let bytes = memory.base + Int(address)
     steps.removeAll(keepingCapacity: true)
     var offset = 0
     for _ in 0..<Int(block.pointee.count) {
       let window = UnsafeRawBufferPointer(start: bytes + offset, count: min(15, 4096 - pageOffset - offset))
-      guard let instruction = try? Decoder.decode(window, mode: .long64) else {
+      guard let instruction = try? Decoder.decode(window, mode: isNarrow ? .protected32 : .long64) else {
         // It raises #UD; the interpreter's operation knows.
         guard offset < Int(block.pointee.bytes) else { return false }
         return false
       }
-      steps.append(Step(instruction, offset: offset, bytes: window))
+      steps.append(Step(instruction, offset: offset, bytes: window, narrow: isNarrow))
       offset += Int(instruction.length)
     }
     return true
@@ -220,7 +230,7 @@ final class Translator {
   private func mnemonic(_ block: UnsafeMutablePointer<pv_block>, _ index: Int) -> Mnemonic? {
     let address = Int(block.pointee.key & ~(0xFF << 56)) + Int(block.pointee.ops[index].offset)
     let window = UnsafeRawBufferPointer(start: memory.base + address, count: min(15, 4096 - address & 4095))
-    return (try? Decoder.decode(window, mode: .long64))?.mnemonic
+    return (try? Decoder.decode(window, mode: block.pointee.key >> 56 == 0 ? .long64 : .protected32))?.mnemonic
   }
 
   /// `next`: the step that follows.
@@ -253,6 +263,8 @@ final class Translator {
     // The interpreter settles the flags on that path, so what is in memory afterwards is known on neither.
     lastSaved = nil
     let wants = steps[index].needsHost
+    let slots = slots + segmentMisses
+    segmentMisses.removeAll(keepingCapacity: true)
     later.append { [unowned self] in
       for slot in slots { code.patch(slot, to: code.position) }
       callFallback(LazySite(block: block, index: index, wantsFlags: wants).bits, wantsFlags: wants, next: index + 1)
@@ -264,7 +276,7 @@ final class Translator {
   func emitExit(to offset: Int, slot: Int) {
     code.storeImmediate32(slot, At.linkSlot)
     code.load(Host.a, At.pageRIP)
-    code.rm(0x8D, Host.a, base: Host.a, displacement: offset, size: 8)
+    code.rm(0x8D, Host.a, base: Host.a, displacement: offset, size: word)
     code.jump(to: runtime.exitAt)
   }
 
@@ -275,17 +287,17 @@ final class Translator {
     } else {
       code.load(Host.a, At.pageRIP)
       if offset <= Int(Int32.max) && offset >= Int(Int32.min) {
-        code.rm(0x8D, Host.a, base: Host.a, displacement: offset, size: 8)
+        code.rm(0x8D, Host.a, base: Host.a, displacement: offset, size: word)
       } else {
         code.immediate(Host.b, UInt64(bitPattern: Int64(offset)))
         code.rr(0x03, Host.a, Host.b, size: 8)
       }
       // A look-up of its own: the host then predicts each such jump by itself.
-      let unknown = code.lookUpJump()
-      code.groupImmediate(4, Host.a, -4096, size: 8)
+      let unknown = code.lookUpJump(narrow: isNarrow)
+      code.groupImmediate(4, Host.a, -4096, size: word)
       code.store(Host.a, At.pageRIP)
       code.onSet(0xFF, 4, At.jump + 8, size: 4)
-      code.patch(unknown, to: runtime.miss)
+      code.patch(unknown, to: isNarrow ? runtime.narrowMiss : runtime.miss)
     }
   }
 
@@ -331,6 +343,10 @@ final class Translator {
 
   /// The linear address of the memory operand, into `a`. May change the host's flags.
   func address(_ i: Instruction) {
+    if isNarrow {
+      narrowOffset(i)
+      return narrowSegment(i.segment)
+    }
     let displacement = Int(i.displacement)
     let index = i.index >= 0 ? Int(i.index) : nil
     if i.base == -2 {
@@ -392,6 +408,7 @@ final class Translator {
 
   /// Looks an access up in the TLB: afterwards the operand is at [a], and `b` is free. Returns the jump of a miss.
   func lookUp(size: Int, write: Bool, _ address: () -> Void) -> Int {
+    accessSize = size
     address()
     code.dataSlot()
     code.onSlot(0x2B, Host.a, Int(write ? PV_TLB_WRITE_TAG : PV_TLB_READ_TAG))
@@ -406,7 +423,9 @@ final class Translator {
   /// As `lookUp`, for an instruction that touches its operand once, before it changes a register: where the address is that of a host
   /// register, the operand is at that plus `b`, so the access does not wait for the look-up.
   func lookUpOnce(_ i: Instruction, size: Int, write: Bool) -> Int {
-    guard i.index < 0, i.base >= 0, i.segment < 4, let base = Host.of(Int(i.base)) else { return lookUp(i, size: size, write: write) }
+    guard !isNarrow, i.index < 0, i.base >= 0, i.segment < 4, let base = Host.of(Int(i.base)) else {
+      return lookUp(i, size: size, write: write)
+    }
     return lookUpOnce(base: base, displacement: Int(i.displacement), size: size, write: write)
   }
 

@@ -101,6 +101,10 @@ final class SequenceMachine {
     if old & 1 != 0 { vcpu.pageTableEntryChanged(table: UInt32(table), index: Int(index)) }
   }
 
+  func general(_ register: Int) -> UInt64 {
+    UnsafeRawPointer(cpu).load(fromByteOffset: (register & 15) * 8, as: UInt64.self)
+  }
+
   /// Registers 0...15.
   func setGeneral(_ register: Int, _ value: UInt64) {
     UnsafeMutableRawPointer(cpu).storeBytes(of: value, toByteOffset: (register & 15) * 8, as: UInt64.self)

@@ -7,6 +7,8 @@ struct SequenceProgram {
   var items: [Item] = []
   /// Linear address of the first byte.
   var start: UInt64 = 0
+  /// It is 32-bit code.
+  var narrow = false
 
   struct Item {
     var bytes: [UInt8]
@@ -15,6 +17,8 @@ struct SequenceProgram {
     /// An absolute address of another item, in the alias: where its 8 or 4 bytes are.
     var aliased: (offset: Int, size: Int, target: Int, distance: Int)?
   }
+
+  var mode: CodeMode { narrow ? .protected32 : .long64 }
 
   /// Registers that mostly point into memory: RBX, RSI, RDI, R8, R12.
   static let pointers = [3, 6, 7, 8, 12]
@@ -72,8 +76,10 @@ struct SequenceMaker {
   private let x87: [InstructionForm]
   /// What uses the x87 registers in another way.
   private let around: [InstructionForm]
+  private let narrow: Bool
 
-  init() {
+  init(narrow: Bool) {
+    self.narrow = narrow
     any = InstructionTable.shared.forms.dropFirst().filter { $0.isValid(in: .long64) }
     let families: Set<String> = ["base", "bmi1", "bmi2", "adx", "lzcnt", "popcnt", "movbe", "cx8", "cx16"]
     let usual = any.filter { !$0.isPrivileged && !$0.flags.contains(.ioPrivileged) }
@@ -91,12 +97,14 @@ struct SequenceMaker {
   }
 
   func make(_ random: inout SeededRandom) -> SequenceProgram {
-    var program = SequenceProgram()
+    var program = SequenceProgram(narrow: narrow)
     let count = Int(3 + random.below(random.oneIn(3) ? 60 : 16))
     // Code that writes to itself is seldom, but then often does.
     let changesItself = random.oneIn(5)
     let flavour = random.below(6)
-    for _ in 0..<count { program.items.append(item(count, flavour, changesItself, &random)) }
+    for _ in 0..<count {
+      program.items.append(narrow ? narrowItem(count, flavour, changesItself, &random) : item(count, flavour, changesItself, &random))
+    }
     program.items.append(.init(bytes: [0x0F, 0x05]))
     let length = UInt64(program.items.reduce(0) { $0 + $1.bytes.count })
     let room = 0x2000 &- length
@@ -145,10 +153,10 @@ struct SequenceMaker {
   }
 
   /// Programs of this flavour and those above it are of x87 instructions mostly.
-  private static let x87Flavour: UInt64 = 4
+  static let x87Flavour: UInt64 = 4
 
   /// What makes x87 programs go on, and go elsewhere: a control word, an emptied stack, a small number.
-  private func x87Item(_ random: inout SeededRandom) -> SequenceProgram.Item {
+  func x87Item(_ random: inout SeededRandom) -> SequenceProgram.Item {
     switch random.below(6) {
     case 0, 1:
       // mov word [rbx], control; fldcw [rbx].
@@ -165,12 +173,13 @@ struct SequenceMaker {
     }
   }
 
-  private static func bytes(_ value: UInt64, _ count: Int) -> [UInt8] {
+  static func bytes(_ value: UInt64, _ count: Int) -> [UInt8] {
     (0..<count).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) }
   }
 
-  private func instruction(_ flavour: UInt64, _ random: inout SeededRandom) -> SequenceProgram.Item {
-    for _ in 0..<60 {
+  /// A form that suits the flavour; privileged ones are rare.
+  func form(_ flavour: UInt64, _ random: inout SeededRandom) -> InstructionForm {
+    while true {
       let pool: [InstructionForm]
       switch random.below(flavour < Self.x87Flavour ? 8 : 24) {
       case 8...22: pool = x87
@@ -182,6 +191,13 @@ struct SequenceMaker {
       }
       let form = pool[Int(random.below(UInt64(pool.count)))]
       if form.isPrivileged && !random.oneIn(8) { continue }
+      return form
+    }
+  }
+
+  private func instruction(_ flavour: UInt64, _ random: inout SeededRandom) -> SequenceProgram.Item {
+    for _ in 0..<60 {
+      let form = self.form(flavour, &random)
       guard var (code, instruction) = form.randomEncoding(&random) else { continue }
       if instruction.hasMemoryOperand && !random.oneIn(16) {
         let isPointer = SequenceProgram.pointers.contains(Int(instruction.base)) || instruction.base == 4 || instruction.base == 5

@@ -12,7 +12,7 @@ import X86
 /// Programs made by chance, run on both engines from the same state, in slices of chance length, with interrupts, page-table changes and
 /// switches of the address space in between: after every run both must be in the same state, memory included.
 public struct EngineSequences {
-  private let maker = SequenceMaker()
+  private let maker: SequenceMaker
   /// Stretches run, instructions executed and blocks translated so far.
   public private(set) var runs: UInt64 = 0
   public private(set) var instructions: UInt64 = 0
@@ -23,7 +23,12 @@ public struct EngineSequences {
   private var machines: (SequenceMachine, SequenceMachine)
 
   /// Fails where the host has no translator.
-  public init() throws { machines = try Self.newMachines() }
+  ///
+  /// - Parameter narrow: 32-bit code.
+  public init(narrow: Bool = false) throws {
+    maker = SequenceMaker(narrow: narrow)
+    machines = try Self.newMachines()
+  }
 
   private static func newMachines() throws -> (SequenceMachine, SequenceMachine) {
     (try SequenceMachine(translating: false), try SequenceMachine(translating: true))
@@ -108,6 +113,7 @@ public struct EngineSequences {
       machine.memory.copyIn(tail, at: 34 << 12 + UInt64(max(0, offset - 4096)))
     }
     for register in 0..<16 { machine.setGeneral(register, random.oneIn(3) ? random.below(6) : random.integer()) }
+    if program.narrow { machine.beginNarrow(&random) }
     setPointers(machine, &random)
     let vectors = UnsafeMutableRawPointer(machine.cpu) + MemoryLayout<pv_vcpu>.offset(of: \.ymm)!
     for word in 0..<64 { vectors.storeBytes(of: random.element(UInt64(word) & 7), toByteOffset: word * 8, as: UInt64.self) }
@@ -222,7 +228,7 @@ public struct EngineSequences {
     var at = 0
     while at < code.count {
       let rest = Array(code[at...].prefix(15))
-      guard let instruction = try? Decoder.decode(rest, mode: .long64) else {
+      guard let instruction = try? Decoder.decode(rest, mode: program.mode) else {
         text += "    \(String(program.start &+ UInt64(at), radix: 16))  byte \(String(code[at], radix: 16))\n"
         at += 1
         continue

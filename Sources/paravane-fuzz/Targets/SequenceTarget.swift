@@ -3,7 +3,7 @@ import Silicon
 /// Programs made by chance on both engines at once (`EngineSequences`): faults in the middle, code that changes itself, code and data
 /// across pages, frames mapped twice, page tables edited under way.
 struct SequenceTarget: FuzzTarget {
-  private var sequences: EngineSequences
+  fileprivate var sequences: EngineSequences
 
   init() throws { sequences = try EngineSequences() }
 
@@ -16,4 +16,17 @@ struct SequenceTarget: FuzzTarget {
     return ", \(sequences.runs) runs, \(sequences.instructions) instructions, \(sequences.translations) translations; "
       + ends.joined(separator: ", ")
   }
+}
+
+/// The same of 32-bit code.
+struct NarrowSequenceTarget: FuzzTarget {
+  private var target: SequenceTarget
+
+  init() throws {
+    target = try SequenceTarget()
+    target.sequences = try EngineSequences(narrow: true)
+  }
+
+  mutating func run(_ random: inout SeededRandom) -> String? { target.run(&random) }
+  var summary: String { target.summary }
 }
