@@ -22,7 +22,8 @@ extension CPUPolicy {
   static let maximumExtendedLeaf: UInt32 = 0x8000_0008
   /// Family 6, model 0x36, stepping 1: one of Intel's in-order models. Nothing speculates here either, and operating systems
   /// that know the model leave out what they do against speculation, on every system call and context switch, on others.
-  static let signature: UInt32 = 0x0003_0661
+  /// CPUID.1's EAX; also in EDX after a reset.
+  public static let signature: UInt32 = 0x0003_0661
   private static let maskOfPV: [UInt32] = [
     0x1FC9_CBF5, 0xF6D8_3203, 0xEA50_0800, 0x4421_09E3, 0xF1AF_0B29, 0x0240_5F43, 0xAC80_4410, 0x0000_0007, 0x0000_0100,
   ]

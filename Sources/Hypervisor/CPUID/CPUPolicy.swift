@@ -63,6 +63,9 @@ public struct CPUPolicy: Sendable, Equatable, Codable {
   /// Whether the model has a feature.
   @inline(__always) func has(_ feature: CPUFeature) -> Bool { words[Int(feature.word.rawValue)] >> UInt32(feature.bit) & 1 != 0 }
 
+  /// A word of feature bits, without Xen's mask for PV guests.
+  public func features(_ word: CPUFeature.Word) -> UInt32 { words[Int(word.rawValue)] }
+
   /// Whether the model has a feature, by name; false for a name that is none.
   public func has(_ name: String) -> Bool { CPUFeatureTable.row(name).map { has($0.feature) } ?? false }
 

@@ -176,7 +176,7 @@ extension PCMachine {
         Unmanaged<PCMachine>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.writeDevice(address, Int(size), value) }
       })
     vcpu.ownPageTables(physicalBits: CPUPolicy.physicalBits)
-    vcpu.powerOn(signature: CPUPolicy.processorSignature)
+    vcpu.powerOn(signature: CPUPolicy.signature)
   }
 
   private func readDevice(_ address: UInt64, _ size: Int) -> UInt64 {

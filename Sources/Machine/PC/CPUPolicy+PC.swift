@@ -1,29 +1,23 @@
-// What CPUID returns on a PC, where no hypervisor shows itself.
+import Hypervisor
+
+// What CPUID returns on a PC, where no hypervisor shows itself. (The model of the processor, and what a PV guest sees of it, is the
+// module Hypervisor's.)
 
 extension CPUPolicy {
   /// What CPUID depends on beside the model, on a PC.
-  public struct PCContext: Sendable {
-    public var xcr0: UInt64
+  struct PCContext: Sendable {
+    var xcr0: UInt64
     /// CR4.OSXSAVE.
-    public var osxsave: Bool
+    var osxsave: Bool
     /// IA32_APIC_BASE's enable bit.
-    public var hasLocalAPIC: Bool
-    public var cyclesPerSecond: UInt64
+    var hasLocalAPIC: Bool
+    var cyclesPerSecond: UInt64
     /// Counts of the local APIC's timer per second.
-    public var crystal: UInt64
-    public init(xcr0: UInt64, osxsave: Bool, hasLocalAPIC: Bool, cyclesPerSecond: UInt64, crystal: UInt64) {
-      self.xcr0 = xcr0
-      self.osxsave = osxsave
-      self.hasLocalAPIC = hasLocalAPIC
-      self.cyclesPerSecond = cyclesPerSecond
-      self.crystal = crystal
-    }
+    var crystal: UInt64
   }
 
-  /// CPUID.1's EAX: also in EDX after a reset.
-  public static var processorSignature: UInt32 { signature }
   /// Bits of a physical address.
-  public static let physicalBits = 40
+  static let physicalBits = 40
 
   /// VME, PSE, MTRR, PGE, MCA, PSE-36: what only an operating system on bare hardware uses.
   private static let platformLeaf1EDX: UInt32 = 1 << 1 | 1 << 3 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17
@@ -35,19 +29,19 @@ extension CPUPolicy {
   private static let platformExtended1EDX: UInt32 = 1 << 26
 
   /// EAX, EBX, ECX, EDX of a leaf for a guest that has the machine to itself.
-  public func cpuid(_ leaf: UInt32, _ subleaf: UInt32, pc context: PCContext) -> Registers {
+  func cpuid(_ leaf: UInt32, _ subleaf: UInt32, pc context: PCContext) -> Registers {
     switch leaf {
     case 1:
-      var ecx = unmasked(.leaf1ECX) | Self.platformLeaf1ECX
-      if has(.xsave) && context.osxsave { ecx |= 1 << 27 }
-      var edx = unmasked(.leaf1EDX) | Self.platformLeaf1EDX
+      var ecx = features(.leaf1ECX) | Self.platformLeaf1ECX
+      if features(.leaf1ECX) & 1 << 26 != 0 && context.osxsave { ecx |= 1 << 27 }
+      var edx = features(.leaf1EDX) | Self.platformLeaf1EDX
       if !context.hasLocalAPIC { edx &= ~(1 << 9) }
       return (Self.signature, 0x0001_0800, ecx, edx)
     // The timer runs in every idle state.
     case 6: return (1 << 2, 0, 0, 0)
     case 7:
       guard subleaf == 0 else { return (0, 0, 0, 0) }
-      return (0, unmasked(.leaf7EBX) | Self.platformLeaf7EBX, unmasked(.leaf7ECX), unmasked(.leaf7EDX))
+      return (0, features(.leaf7EBX) | Self.platformLeaf7EBX, features(.leaf7ECX), features(.leaf7EDX))
     // One processor: one thread of one core.
     case 0xB:
       switch subleaf {
@@ -62,8 +56,8 @@ extension CPUPolicy {
       return (denominator, numerator, UInt32(context.crystal), 0)
     case 0x8000_0001:
       return (
-        0, 0, unmasked(.extended1ECX),
-        unmasked(.extended1EDX) | Self.platformExtended1EDX
+        0, 0, features(.extended1ECX),
+        features(.extended1EDX) | Self.platformExtended1EDX
       )
     case 0x4000_0000...0x4FFF_FFFF: return (0, 0, 0, 0)
     default:
@@ -73,9 +67,6 @@ extension CPUPolicy {
       return cpuid(leaf, subleaf, plain)
     }
   }
-
-  /// A feature word without Xen's mask for PV guests.
-  private func unmasked(_ word: CPUFeature.Word) -> UInt32 { words[Int(word.rawValue)] }
 
   /// Numerator and denominator of a ratio, reduced; nil where they do not fit 32 bits.
   private static func ratio(_ a: UInt64, _ b: UInt64) -> (UInt32?, UInt32?) {
