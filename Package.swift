@@ -61,9 +61,12 @@ var targets: [Target] = [
     ], swiftSettings: safe),
 ]
 
+// What tests of several modules share.
+targets.append(.target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: safe))
 // Every module's tests stand beside it by name; CCapstone is a test's oracle only.
 let extraTestDependencies: [String: [Target.Dependency]] = [
-  "X86": ["CCapstone"], "Processor": ["CHost", "X86", "GuestMemory", "CCapstone"],
+  "X86": ["CCapstone"], "Processor": ["CHost", "X86", "GuestMemory", "CCapstone", "TestSupport"], "Hypervisor": ["TestSupport"],
+  "Storage": ["TestSupport"], "Xenstore": ["TestSupport"], "BackEnds": ["TestSupport"],
 ]
 let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
 for name in targets.filter({ $0.type == .regular || $0.type == .executable }).map(\.name) {

@@ -56,6 +56,12 @@ extension BlockDevice {
   public var supportsDiscard: Bool { false }
   public func transferNow(_ way: BlockTransfer, offset: UInt64, pieces: [UnsafeMutableRawBufferPointer]) -> BlockResult? { nil }
   public func close() throws(StorageError) {}
+
+  /// Whether bytes are whole sectors of the disk.
+  func fits(_ offset: UInt64, _ count: UInt64) -> Bool {
+    let (end, overflow) = offset.addingReportingOverflow(count)
+    return !overflow && end <= sizeInBytes && offset % UInt64(sectorSize) == 0 && count % UInt64(sectorSize) == 0
+  }
 }
 
 /// A block device in memory: for tests and for disks that need not outlive the run.

@@ -119,18 +119,7 @@ public final class ImageFile: @unchecked Sendable {
 
   /// Reads `count` bytes; past the file's end they are zero.
   public func read(at offset: UInt64, count: Int) throws(StorageError) -> [UInt8] {
-    var failure: StorageError?
-    let bytes = [UInt8](unsafeUninitializedCapacity: max(count, 0)) { buffer, filled in
-      do throws(StorageError) {
-        try read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<max(count, 0)]), at: offset)
-      } catch {
-        failure = error
-        buffer.initialize(repeating: 0)
-      }
-      filled = max(count, 0)
-    }
-    if let failure { throw failure }
-    return bytes
+    try bytes(count) { buffer throws(StorageError) in try read(into: buffer, at: offset) }
   }
 
   /// Fills `buffer`; past the file's end with zeros.

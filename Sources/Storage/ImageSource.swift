@@ -13,6 +13,26 @@ protocol ImageSource: AnyObject {
 
 extension ImageSource {
   func synchronize() throws(StorageError) {}
+
+  func read(at offset: UInt64, count: Int) throws(StorageError) -> [UInt8] {
+    try bytes(count) { buffer throws(StorageError) in try read(into: buffer, at: offset) }
+  }
+}
+
+/// An array of so many bytes as `fill` leaves them; none for a negative count.
+func bytes(_ count: Int, _ fill: (UnsafeMutableRawBufferPointer) throws(StorageError) -> Void) throws(StorageError) -> [UInt8] {
+  var failure: StorageError?
+  let bytes = [UInt8](unsafeUninitializedCapacity: max(count, 0)) { buffer, filled in
+    do throws(StorageError) {
+      try fill(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<max(count, 0)]))
+    } catch {
+      failure = error
+      buffer.initialize(repeating: 0)
+    }
+    filled = max(count, 0)
+  }
+  if let failure { throw failure }
+  return bytes
 }
 
 /// A raw file as a source.

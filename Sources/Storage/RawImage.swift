@@ -82,9 +82,4 @@ public final class RawImage: BlockDevice, @unchecked Sendable {
       return .failure(BlockError(error))
     }
   }
-
-  private func fits(_ offset: UInt64, _ count: UInt64) -> Bool {
-    let (end, overflow) = offset.addingReportingOverflow(count)
-    return !overflow && end <= sizeInBytes && offset % UInt64(sectorSize) == 0 && count % UInt64(sectorSize) == 0
-  }
 }

@@ -1,6 +1,7 @@
 import Devices
 import HostLinks
 import Storage
+import TestSupport
 import Xenstore
 
 @testable import BackEnds
@@ -94,10 +95,10 @@ class FakeGuest: GuestInterface {
 
 /// A guest whose shared memory reads as something else each time.
 final class HostileGuest: FakeGuest {
-  var random: Random
+  var random: SplitMix
   /// Reads of at most this many bytes are made up (rings, descriptors).
   var lies = false
-  init(seed: UInt64) { random = Random(seed) }
+  init(seed: UInt64) { random = SplitMix(seed) }
 
   override func copyOut(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Bool {
     guard lies else { return super.copyOut(address, into: buffer) }
@@ -131,18 +132,6 @@ final class HostileGuest: FakeGuest {
   override func copyIn(_ bytes: UnsafeRawBufferPointer, at address: UInt64) -> Bool {
     guard address < UInt64(memory.count) else { return false }
     return super.copyIn(bytes, at: address)
-  }
-}
-
-struct Random: RandomNumberGenerator {
-  var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }
 

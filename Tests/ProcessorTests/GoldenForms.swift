@@ -1,3 +1,4 @@
+import TestSupport
 import X86
 
 /// One encoding of an instruction form, always the same: what the golden listings show the translation of.
@@ -9,7 +10,7 @@ struct GoldenEncoding {
   static func all(of form: InstructionForm, ordinal: Int) -> [GoldenEncoding] {
     var best: [Int: (score: Int, encoding: GoldenEncoding)] = [:]
     // By name, so that a new row of the table moves nothing else.
-    var random = GoldenRandom(state: form.mnemonic.name.utf8.reduce(UInt64(ordinal)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 })
+    var random = SplitMix(state: form.mnemonic.name.utf8.reduce(UInt64(ordinal)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 })
     for _ in 0..<300 {
       guard let (code, instruction) = form.randomEncoding(&random), let variant = variant(form, instruction) else { continue }
       let encoding = GoldenEncoding(code, instruction)
@@ -68,17 +69,5 @@ struct GoldenEncoding {
       if i.operandSize == 4 { score += 3 }
     }
     return score
-  }
-}
-
-/// A generator that is a function of its seed alone (splitmix64).
-struct GoldenRandom: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -1,5 +1,6 @@
 import CHost
 import GuestMemory
+import TestSupport
 import Testing
 
 @testable import Processor
@@ -206,16 +207,5 @@ import Testing
       machine.vcpu.pageTableEntryChanged(table: 4, index: 0x41)
       for _ in 0..<3 { #expect(round() == 0x30009) }
     }
-  }
-}
-
-private struct SplitMix {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

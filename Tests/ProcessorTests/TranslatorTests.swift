@@ -1,5 +1,6 @@
 import CHost
 import Foundation
+import TestSupport
 import Testing
 import X86
 
@@ -251,7 +252,7 @@ import X86
     let b = try TestMachine([])
     guard b.vcpu.enableTranslator() else { return }
     for seed in first..<first + UInt64(count) {
-      var random = SequenceRandom(state: seed &* 0x9E37_79B9_7F4A_7C15)
+      var random = SplitMix(state: seed &* 0x9E37_79B9_7F4A_7C15)
       var program: [UInt8] = []
       var listing: [String] = []
       for _ in 0..<Int.random(in: 2...9, using: &random) {
@@ -294,7 +295,7 @@ import X86
     guard b.vcpu.enableTranslator() else { return }
     var seen = Set<String>()
     for seed in first..<first + UInt64(count) {
-      var random = SequenceRandom(state: seed &* 0xD134_2543_DE82_EF95)
+      var random = SplitMix(state: seed &* 0xD134_2543_DE82_EF95)
       var program: [UInt8] = []
       var listing: [String] = []
       for _ in 0..<Int.random(in: 3...14, using: &random) {
@@ -332,7 +333,7 @@ import X86
 
   /// Runs a program over and over from one state in both engines; false after a difference that would only repeat itself.
   private func agree(
-    _ a: TestMachine, _ b: TestMachine, _ program: [UInt8], _ registers: [UInt64], _ random: inout SequenceRandom, _ title: String,
+    _ a: TestMachine, _ b: TestMachine, _ program: [UInt8], _ registers: [UInt64], _ random: inout SplitMix, _ title: String,
     _ listing: [String]
   ) -> Bool {
     let vectors = (0..<64).map { _ in UInt64.random(in: 0...UInt64.max, using: &random) }
@@ -377,19 +378,7 @@ import X86
 
   /// What the data page has before every run.
   private static let noise: [UInt8] = {
-    var random = SequenceRandom(state: 7)
+    var random = SplitMix(state: 7)
     return (0..<4096).map { _ in UInt8.random(in: 0...255, using: &random) }
   }()
-}
-
-/// A small seeded generator: the same programs on every host.
-private struct SequenceRandom: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
 }

@@ -1,4 +1,5 @@
 import CHost
+import TestSupport
 import Testing
 
 @testable import Processor
@@ -148,7 +149,7 @@ import Testing
   }
 
   @Test func reciprocalsAreWithinTheManualsBound() {
-    var random = VectorRandom(state: 3)
+    var random = SplitMix(state: 3)
     for _ in 0..<2000 {
       let bits = UInt32(random.below(0x7F80_0000 - 0x0080_0000) + 0x0080_0000)
       let x = Double(Float(bitPattern: bits))

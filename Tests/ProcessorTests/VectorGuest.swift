@@ -1,4 +1,5 @@
 import CHost
+import TestSupport
 import X86
 
 @testable import Processor
@@ -64,18 +65,7 @@ final class VectorGuest {
   var ymm: UnsafeMutableRawPointer { cpu.address(UInt16(StateOffset.ymm)) }
 }
 
-/// A small deterministic generator (splitmix64).
-struct VectorRandom {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-  mutating func below(_ n: UInt64) -> UInt64 { next() % n }
-
+extension SplitMix {
   static let singles: [UInt32] = [
     0, 0x8000_0000, 0x3F80_0000, 0xBF80_0000, 0x7F80_0000, 0xFF80_0000, 0x7FC0_0000, 0xFFC0_1234, 0x7F80_0001, 0xFFA0_5678, 1,
     0x8000_0001, 0x007F_FFFF, 0x0080_0000, 0x7F7F_FFFF, 0xFF7F_FFFF, 0x3FC0_0000, 0x4020_0000, 0x4F00_0000, 0xCF00_0000, 0x5F00_0000,
@@ -100,10 +90,10 @@ struct VectorRandom {
       for i in 0..<8 { value |= set[Int(below(7))] << UInt64(i * 8) }
       return value
     case 2:
-      let low = VectorRandom.singles[Int(below(UInt64(VectorRandom.singles.count)))]
-      let high = VectorRandom.singles[Int(below(UInt64(VectorRandom.singles.count)))]
+      let low = SplitMix.singles[Int(below(UInt64(SplitMix.singles.count)))]
+      let high = SplitMix.singles[Int(below(UInt64(SplitMix.singles.count)))]
       return UInt64(high) << 32 | UInt64(low)
-    case 3: return VectorRandom.doubles[Int(below(UInt64(VectorRandom.doubles.count)))]
+    case 3: return SplitMix.doubles[Int(below(UInt64(SplitMix.doubles.count)))]
     case 4:
       // Singles near one another.
       let low = (0x3F00_0000 + below(0x0200_0000)) | below(2) << 31

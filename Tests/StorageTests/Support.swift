@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Storage
@@ -17,20 +18,7 @@ final class Scratch {
   func file(_ name: String) -> String { path + "/" + name }
 }
 
-/// A seeded generator: the same numbers on every run.
-struct SeededNumbers: RandomNumberGenerator {
-  var state: UInt64
-
-  init(_ seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension SplitMix {
   mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
 
   mutating func bytes(_ count: Int) -> [UInt8] {
@@ -141,7 +129,7 @@ extension BlockDevice {
 /// A disk in memory that a random sequence of requests is carried out on, beside an image.
 struct DiskModel {
   var bytes: [UInt8]
-  var numbers: SeededNumbers
+  var numbers: SplitMix
 
   /// One random request. Sizes reach from a sector to several clusters.
   mutating func step(on core: Qcow2Core) throws(StorageError) {

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Storage
@@ -10,7 +11,7 @@ import Testing
     let scratch = Scratch()
     let path = scratch.file("disk")
     let size = 2 << 20
-    var numbers = SeededNumbers(UInt64(kind.utf8.count))
+    var numbers = SplitMix(UInt64(kind.utf8.count))
     var model = [UInt8](repeating: 0, count: size)
     switch kind {
     case "raw": store(model, path)
@@ -62,7 +63,7 @@ import Testing
 
   /// One transfer, in pieces; false if it was declined.
   private func transfer(
-    _ way: BlockTransfer, _ image: any BlockDevice, _ offset: Int, _ bytes: inout [UInt8], _ numbers: inout SeededNumbers
+    _ way: BlockTransfer, _ image: any BlockDevice, _ offset: Int, _ bytes: inout [UInt8], _ numbers: inout SplitMix
   ) -> Bool {
     let cut = numbers.below(bytes.count / 512 + 1) * 512
     return bytes.withUnsafeMutableBytes { buffer in

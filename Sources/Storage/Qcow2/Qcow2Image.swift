@@ -152,26 +152,4 @@ public final class Qcow2Image: BlockDevice, @unchecked Sendable {
       return .failure(BlockError(error))
     }
   }
-
-  private func fits(_ offset: UInt64, _ count: UInt64) -> Bool {
-    let (end, overflow) = offset.addingReportingOverflow(count)
-    return !overflow && end <= sizeInBytes && offset % UInt64(sectorSize) == 0 && count % UInt64(sectorSize) == 0
-  }
-}
-
-extension ImageSource {
-  func read(at offset: UInt64, count: Int) throws(StorageError) -> [UInt8] {
-    var failure: StorageError?
-    let bytes = [UInt8](unsafeUninitializedCapacity: max(count, 0)) { buffer, filled in
-      do throws(StorageError) {
-        try read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<max(count, 0)]), at: offset)
-      } catch {
-        failure = error
-        buffer.initialize(repeating: 0)
-      }
-      filled = max(count, 0)
-    }
-    if let failure { throw failure }
-    return bytes
-  }
 }

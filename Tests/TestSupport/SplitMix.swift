@@ -1,0 +1,17 @@
+/// The generator of tests that try things by chance (splitmix64): the same numbers for the same seed, on every host.
+public struct SplitMix: RandomNumberGenerator, Sendable {
+  public var state: UInt64
+
+  public init(state: UInt64) { self.state = state }
+  public init(_ seed: UInt64) { state = seed }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  public mutating func below(_ limit: UInt64) -> UInt64 { next() % limit }
+}
