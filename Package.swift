@@ -44,7 +44,7 @@ var targets: [Target] = [
     name: "Machine",
     dependencies: [
       "Hypervisor", "Xenstore", "BackEnds", "Motherboard", "Storage", "HostLinks", "Configuration", "Processor",
-      "GuestMemory", "Devices", "X86", "CCrypto", .product(name: "Logging", package: "swift-log"),
+      "GuestMemory", "Devices", "Compression", "X86", "CCrypto", .product(name: "Logging", package: "swift-log"),
     ], swiftSettings: safe),
   .target(name: "Silicon", dependencies: ["Processor", "GuestMemory", "X86", "CHost"], swiftSettings: hot),
   .executableTarget(

@@ -6,10 +6,13 @@
 /// - Parameters:
 ///   - data: the compressed bytes; they need not be trustworthy.
 ///   - limit: the most bytes to produce; more is `CompressionError.tooLarge`.
-public func decompress(_ data: UnsafeRawBufferPointer, format: CompressionFormat, limit: Int) throws(CompressionError) -> [UInt8] {
+///   - expecting: how many bytes it is said to be, to make room for at once; a wrong number costs time only.
+public func decompress(
+  _ data: UnsafeRawBufferPointer, format: CompressionFormat, limit: Int, expecting: Int? = nil
+) throws(CompressionError) -> [UInt8] {
   switch format {
   case .gzip: try gunzip(data, limit: limit)
-  case .xz, .lzma: try unlzma(data, format: format, limit: limit)
+  case .xz, .lzma: try unlzma(data, format: format, limit: limit, expecting: expecting)
   case .bzip2: try bunzip2(data, limit: limit)
   case .lz4: try unlz4Frame(data, limit: limit)
   case .lz4Legacy: try unlz4Legacy(data, limit: limit)

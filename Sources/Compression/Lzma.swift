@@ -1,7 +1,23 @@
 import CLzma
 
-func unlzma(_ data: UnsafeRawBufferPointer, format: CompressionFormat, limit: Int) throws(CompressionError) -> [UInt8] {
-  var output = try OutputBuffer(format: format, limit: limit, expecting: data.count &* 6)
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// As malloc; the dictionary in large pages.
+private let allocateDictionary: @convention(c) (UnsafeMutableRawPointer?, Int, Int) -> UnsafeMutableRawPointer? = { _, count, size in
+  let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
+  guard !overflow, let p = malloc(bytes) else { return nil }
+  adviseHugePages(UnsafeMutableRawBufferPointer(start: p, count: bytes))
+  return p
+}
+
+func unlzma(
+  _ data: UnsafeRawBufferPointer, format: CompressionFormat, limit: Int, expecting: Int?
+) throws(CompressionError) -> [UInt8] {
+  var output = try OutputBuffer(format: format, limit: limit, expecting: min(expecting ?? data.count &* 6, data.count &* 64))
   var offset = 0
   repeat {
     offset += try unlzmaStream(UnsafeRawBufferPointer(rebasing: data[offset...]), format: format, into: &output)
@@ -18,6 +34,10 @@ private func unlzmaStream(
 ) throws(CompressionError) -> Int {
   let stream = CStream(lzma_stream())
   defer { stream.free() }
+  let allocator = UnsafeMutablePointer<lzma_allocator>.allocate(capacity: 1)
+  defer { allocator.deallocate() }
+  allocator.initialize(to: lzma_allocator(alloc: allocateDictionary, free: { _, p in free(p) }, opaque: nil))
+  stream.pointer.pointee.allocator = UnsafePointer(allocator)
   // The dictionary is the largest part; 1.5 GiB is liblzma's own largest.
   let memoryLimit: UInt64 = 2 << 30
   let started = format == .xz ? lzma_stream_decoder(stream.pointer, memoryLimit, 0) : lzma_alone_decoder(stream.pointer, memoryLimit)

@@ -23,7 +23,7 @@ extension PVMachine {
   static func make(
     options: RunOptions, console: (any ConsoleLink)?, say: @escaping @Sendable (String) -> Void
   ) throws -> PVMachine {
-    let kernel = try loadKernel(options.kernel)
+    let kernel = try loadKernel(options.kernel, cache: options.kernelCache.map { KernelCache(directory: $0) })
     let ramdisk = try options.ramdisk.map { try readFile($0, what: "ramdisk") }
     let machine = try PVMachine(options: options)
     machine.logger = { text in if options.verbose > 0 { say(text) } }
@@ -32,10 +32,10 @@ extension PVMachine {
     return machine
   }
 
-  private static func loadKernel(_ path: String) throws -> KernelImage {
+  private static func loadKernel(_ path: String, cache: KernelCache?) throws -> KernelImage {
     let bytes = try readFile(path, what: "kernel")
     do {
-      return try KernelImage.load(bytes)
+      return try KernelImage.load(bytes, cache: cache)
     } catch {
       throw MachineError(status: error == .compressed(.outOfMemory) ? 69 : 65, message: "\(path): \(error)")
     }

@@ -14,6 +14,8 @@ public struct RunOptions: Sendable {
   public static let standardPVGRUB = "/usr/lib/grub-xen/grub-x86_64-xen.bin"
   /// Where Debian's package `seabios` puts a PC's BIOS.
   public static var standardBIOS: String { FirmwareImage.standardBIOS }
+  /// pv: where unpacked kernels are kept between runs (`KernelCache`); nil keeps none.
+  public var kernelCache: String?
   public var ramdisk: String?
   /// hvm: the BIOS; nil is the installed SeaBIOS.
   public var firmware: String?
@@ -51,6 +53,9 @@ public struct RunOptions: Sendable {
   public var quiet = false
   public var verbose = 0
   public init() {}
+
+  /// `kernelCache` as a process's environment says it: `PARAVANE_CACHE`, or the user's cache directory.
+  public static func kernelCacheDirectory(_ environment: [String: String]) -> String? { KernelCache.directory(environment) }
 }
 
 /// The platform that a guest sees (`--type`).

@@ -150,6 +150,7 @@ struct Run: ParsableCommand {
     default: throw Failure.usage("--engine '\(engine)' is none of auto, translator, interpreter, lockstep")
     }
     options.kernel = try kernel ?? file?.string("kernel") ?? ""
+    options.kernelCache = RunOptions.kernelCacheDirectory(ProcessInfo.processInfo.environment)
     options.ramdisk = try ramdisk ?? file?.string("ramdisk")
     options.commandLine = try commandLine(file)
     options.memory = try memory ?? file?.number("memory").map { Int($0) } ?? 512

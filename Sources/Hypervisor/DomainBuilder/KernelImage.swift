@@ -1,5 +1,13 @@
 import Compression
 
+/// Remembers what kernels unpack to.
+public protocol UnpackedKernels {
+  /// What `unpack` gives for `packed`, without calling it if that is known.
+  func unpacked(
+    _ packed: UnsafeRawBufferPointer, _ format: CompressionFormat, _ unpack: () throws(CompressionError) -> [UInt8]
+  ) throws(CompressionError) -> [UInt8]
+}
+
 /// A kernel ready to be laid out in a domain: its loadable parts and its notes.
 public struct KernelImage: Sendable {
   /// Bytes of `elf` for a run of pseudo-physical memory; what `memorySize` has more than the bytes is zero.
@@ -25,7 +33,9 @@ public struct KernelImage: Sendable {
   public static let largestKernel = 1 << 30
 
   /// Reads a kernel from a file's bytes: a bzImage, an ELF file, or an ELF file compressed with any known format.
-  public static func load(_ bytes: [UInt8]) throws(KernelImageError) -> KernelImage {
+  ///
+  /// - Parameter cache: who may know what the packed part unpacks to.
+  public static func load(_ bytes: [UInt8], cache: (any UnpackedKernels)? = nil) throws(KernelImageError) -> KernelImage {
     guard !bytes.isEmpty else { throw .empty }
     var packaging: [String] = []
     var elf = bytes
@@ -41,12 +51,13 @@ public struct KernelImage: Sendable {
         packaging.append(format.displayName)
         // All but gzip (which ends so by itself) are followed by the unpacked size, which is no part of the stream.
         let end = format == .gzip ? payload.upperBound : max(payload.lowerBound, payload.upperBound - 4)
-        elf = try unpack(bytes, payload.lowerBound..<end, format)
+        let size = bytes.little(UInt32.self, at: payload.upperBound - 4).flatMap { $0 > 0 && $0 <= largestKernel ? Int($0) : nil }
+        elf = try unpack(bytes, payload.lowerBound..<end, format, cache, expecting: size)
       }
     } else if !bytes.starts(with: ElfFile.magic) {
       guard let format = CompressionFormat.detect(bytes.prefix(13)) else { throw .foreign(guess(bytes)) }
       packaging.append(format.displayName)
-      elf = try unpack(bytes, 0..<bytes.count, format)
+      elf = try unpack(bytes, 0..<bytes.count, format, cache)
       guard elf.starts(with: ElfFile.magic) else {
         throw .foreign("\(guess(elf)), compressed with \(format.displayName)")
       }
@@ -138,11 +149,16 @@ public struct KernelImage: Sendable {
   }
 
   private static func unpack(
-    _ bytes: [UInt8], _ range: Range<Int>, _ format: CompressionFormat
+    _ bytes: [UInt8], _ range: Range<Int>, _ format: CompressionFormat, _ cache: (any UnpackedKernels)?, expecting: Int? = nil
   ) throws(KernelImageError) -> [UInt8] {
     let result: Result<[UInt8], CompressionError> = bytes.withUnsafeBytes { all in
       do throws(CompressionError) {
-        return .success(try decompress(UnsafeRawBufferPointer(rebasing: all[range]), format: format, limit: largestKernel))
+        let packed = UnsafeRawBufferPointer(rebasing: all[range])
+        func unpack() throws(CompressionError) -> [UInt8] {
+          try decompress(packed, format: format, limit: largestKernel, expecting: expecting)
+        }
+        guard let cache else { return .success(try unpack()) }
+        return .success(try cache.unpacked(packed, format, unpack))
       } catch { return .failure(error) }
     }
     switch result {

@@ -44,8 +44,7 @@ func prepare(_ instruction: Instruction, offset: Int, mode: CodeMode, _ op: inou
   if instruction.addressSize == 2 { flags |= UInt16(PV_OP_ADDRESS16) }
   if instruction.segment == 2 { flags |= UInt16(PV_OP_STACK_SEGMENT) }
   op.flags = flags
-  let kinds = [operands.0.kind, operands.1.kind]
-  if kinds[0] == .relative || kinds[1] == .relative {
+  if operands.0.kind == .relative || operands.1.kind == .relative {
     op.imm = Int64(offset) &+ Int64(instruction.length) &+ instruction.immediate
   }
   op.disp = instruction.displacement

@@ -136,15 +136,16 @@ extension Translator {
     hostValid = true
     if let zero {
       let resume = code.position
-      later.append { [unowned self] in
-        code.patch(zero, to: code.position)
-        if size == 4 && !inMemory {
-          // The upper half goes all the same.
-          code.rr(0x8B, host, host, size: 4)
-          if host == Host.a { put(d, host, size: 4) }
-        }
-        code.jump(to: resume)
-      }
+      later.append(
+        .other { [unowned self] in
+          code.patch(zero, to: code.position)
+          if size == 4 && !inMemory {
+            // The upper half goes all the same.
+            code.rr(0x8B, host, host, size: 4)
+            if host == Host.a { put(d, host, size: 4) }
+          }
+          code.jump(to: resume)
+        })
     }
     if let miss { slowPath(index, from: [miss], resume: code.position) }
   }

@@ -28,19 +28,20 @@ extension Translator {
     let absent = code.jump(condition: 4)
     let resume = code.position
     let hasOther = index == 0 && bits == Int(PV_VECTOR_X87)
-    later.append { [unowned self] in
-      code.patch(absent, to: code.position)
-      if hasOther { jumpToNaNPass() }
-      code.call(to: routine)
-      if hasOther { jumpToNaNPass() }
-      // What was found out there will not be true for long.
-      if index > 0 && isNaNPass && routine == runtime.loadX87 { code.storeImmediate32(0, At.x87Known) }
-      code.rs(0xF6, 0, At.vectorReady, size: 4)
-      code.byte(bits)
-      code.patch(code.jump(condition: 5), to: resume)
-      code.groupImmediate(0, Host.budget, steps.count - index, size: 8)
-      emitExit(to: pageOffset + (index == 0 ? 0 : steps[index].offset), slot: Self.interpretNext)
-    }
+    later.append(
+      .other { [unowned self] in
+        code.patch(absent, to: code.position)
+        if hasOther { jumpToNaNPass() }
+        code.call(to: routine)
+        if hasOther { jumpToNaNPass() }
+        // What was found out there will not be true for long.
+        if index > 0 && isNaNPass && routine == runtime.loadX87 { code.storeImmediate32(0, At.x87Known) }
+        code.rs(0xF6, 0, At.vectorReady, size: 4)
+        code.byte(bits)
+        code.patch(code.jump(condition: 5), to: resume)
+        code.groupImmediate(0, Host.budget, steps.count - index, size: 8)
+        emitExit(to: pageOffset + (index == 0 ? 0 : steps[index].offset), slot: Self.interpretNext)
+      })
   }
 
   /// The instruction with other operands in ModRM; `rm` nil is the operand that was looked up.

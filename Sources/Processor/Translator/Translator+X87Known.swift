@@ -168,12 +168,13 @@ extension Translator {
 
   /// Leaves with a question, with nothing of the block done.
   private func ask(_ slot: Int) {
-    later.append { [unowned self] in
-      code.patch(slot, to: code.position)
-      code.rs(0x89, Host.a, At.x87Known, size: 4)
-      code.groupImmediate(0, Host.budget, steps.count, size: 8)
-      emitExit(to: pageOffset, slot: slot | Int(Self.question))
-    }
+    later.append(
+      .other { [unowned self] in
+        code.patch(slot, to: code.position)
+        code.rs(0x89, Host.a, At.x87Known, size: 4)
+        code.groupImmediate(0, Host.budget, steps.count, size: 8)
+        emitExit(to: pageOffset, slot: slot | Int(Self.question))
+      })
   }
 
   /// Makes the version that code asked for, or has it ask no more.

@@ -18,12 +18,44 @@ final class Translator {
   private let blocks: BlockCache
   private let memory: MachineMemory
   /// Code that is reached by a forward jump: emitted behind the block.
-  var later: [() -> Void] = []
+  var later: [Later] = []
+
+  /// No closures where it can be helped: there is one of these for nearly every instruction.
+  enum Later {
+    /// The budget does not hold the block.
+    case short(slot: Int)
+    /// A jump within the page.
+    case link(slot: Int, offset: Int)
+    /// A memory access that missed.
+    case slow(Slots, index: Int, wantsFlags: Bool, resume: Int)
+    case other(() -> Void)
+  }
+
+  /// Up to four slots of jumps.
+  struct Slots {
+    private var slots = (-1, -1, -1, -1)
+
+    /// Nil where there are more.
+    init?(_ list: [Int]) {
+      guard list.count <= 4 else { return nil }
+      if list.count > 0 { slots.0 = list[0] }
+      if list.count > 1 { slots.1 = list[1] }
+      if list.count > 2 { slots.2 = list[2] }
+      if list.count > 3 { slots.3 = list[3] }
+    }
+
+    func patch(_ code: CodeBuffer, to target: Int) {
+      if slots.0 >= 0 { code.patch(slots.0, to: target) }
+      if slots.1 >= 0 { code.patch(slots.1, to: target) }
+      if slots.2 >= 0 { code.patch(slots.2, to: target) }
+      if slots.3 >= 0 { code.patch(slots.3, to: target) }
+    }
+  }
   private(set) var translations: UInt64 = 0
   private(set) var flushes: UInt64 = 0
   /// Versions of blocks for what the x87 unit is known to hold.
   var knownVersionsMade: UInt64 = 0
-  static let codeBytes = 24 << 20
+  static let codeBytes = 28 << 20
   /// How often the run loop finds a block before it is translated.
   static let threshold: UInt32 = 3
 
@@ -104,11 +136,7 @@ final class Translator {
     code.forgetHeld()
     code.groupImmediate(5, Host.budget, Int(block.pointee.count), size: 8)
     let short = code.jump(condition: 8)
-    later.append { [unowned self] in
-      code.patch(short, to: code.position)
-      code.groupImmediate(0, Host.budget, Int(block.pointee.count), size: 8)
-      emitExit(to: pageOffset, slot: 0)
-    }
+    later.append(.short(slot: short))
     isNaNPass = false
     known = nil
     nanEntries.removeAll()
@@ -154,12 +182,34 @@ final class Translator {
     }
     if !storesKnown { storeKnown() }
     if !ended { emitDirect(to: pageOffset + Int(block.pointee.bytes)) }
-    while !later.isEmpty {
-      let pieces = later
-      later.removeAll()
-      for piece in pieces { piece() }
+    var next = 0
+    while next < later.count {
+      emit(later[next])
+      next += 1
     }
+    later.removeAll(keepingCapacity: true)
     return true
+  }
+
+  private func emit(_ piece: Later) {
+    switch piece {
+    case .short(let slot):
+      code.patch(slot, to: code.position)
+      code.groupImmediate(0, Host.budget, Int(block.pointee.count), size: 8)
+      emitExit(to: pageOffset, slot: 0)
+    case .link(let slot, let offset):
+      code.patch(slot, to: code.position)
+      emitExit(to: offset, slot: slot)
+    case .slow(let slots, let index, let wants, let resume):
+      slots.patch(code, to: code.position)
+      emitSlow(index, wants, resume)
+    case .other(let emit): emit()
+    }
+  }
+
+  private func emitSlow(_ index: Int, _ wants: Bool, _ resume: Int) {
+    callFallback(LazySite(block: block, index: index, wantsFlags: wants).bits, wantsFlags: wants, next: index + 1)
+    code.jump(to: resume)
   }
 
   func decode(_ block: UnsafeMutablePointer<pv_block>) -> Bool {
@@ -263,13 +313,17 @@ final class Translator {
     // The interpreter settles the flags on that path, so what is in memory afterwards is known on neither.
     lastSaved = nil
     let wants = steps[index].needsHost
-    let slots = slots + segmentMisses
+    let slots = segmentMisses.isEmpty ? slots : slots + segmentMisses
     segmentMisses.removeAll(keepingCapacity: true)
-    later.append { [unowned self] in
-      for slot in slots { code.patch(slot, to: code.position) }
-      callFallback(LazySite(block: block, index: index, wantsFlags: wants).bits, wantsFlags: wants, next: index + 1)
-      code.jump(to: resume)
+    if let slots = Slots(slots) {
+      later.append(.slow(slots, index: index, wantsFlags: wants, resume: resume))
+      return
     }
+    later.append(
+      .other { [unowned self] in
+        for slot in slots { code.patch(slot, to: code.position) }
+        emitSlow(index, wants, resume)
+      })
   }
 
   /// Leaves to the run loop at an offset from the page's start. `slot`: the jump that may be linked to what is found there.
@@ -307,10 +361,7 @@ final class Translator {
       code.patch(slot, to: entry)
       return
     }
-    later.append { [unowned self] in
-      code.patch(slot, to: code.position)
-      emitExit(to: offset, slot: slot)
-    }
+    later.append(.link(slot: slot, offset: offset))
   }
 
   // MARK: - Operands
