@@ -11,7 +11,7 @@ import X86
 /// Decoded code, in blocks keyed by machine address and mode.
 ///
 /// A block lies in one page and is entered only at its first operation. When a store overlaps bytes that were decoded the blocks
-/// with these bytes are dropped, or all blocks of the page where one of them is translated: links between blocks never leave a page,
+/// with these bytes are dropped, and all blocks of the page if one of these is translated: links between blocks never leave a page,
 /// so nothing else needs to be unlinked. What is near code but not in it, as data often is, drops nothing. Memory is taken from one arena that is never freed piecemeal: when it is full, everything is forgotten, and
 /// only between blocks. So a dropped block stays readable until the run loop is back in Swift.
 ///
@@ -33,7 +33,7 @@ final class BlockCache {
   let table: UnsafeMutablePointer<UnsafeMutablePointer<pv_block>?>
   static let tableSize = 1 << 16
   private let pages: UnsafeMutablePointer<UnsafeMutablePointer<pv_block>?>
-  /// By frame, stores into and beside its code since it was dropped as a whole: 32 for one into code, 1 for one beside it.
+  /// By frame, stores into and beside its code since it was dropped as a whole: 4 for one into code, 1 for one beside it.
   private let restlessness: UnsafeMutablePointer<UInt16>
   private let frameCount: Int
   /// A frame got its first code.
@@ -157,13 +157,16 @@ final class BlockCache {
     var (isHit, isTranslated) = (false, false)
     var block = pages[frame]
     while let b = block {
-      isHit = isHit || overlaps(b)
-      isTranslated = isTranslated || b.pointee.code != nil
+      if overlaps(b) {
+        isHit = true
+        // The page's translations jump to each other.
+        isTranslated = isTranslated || b.pointee.code != nil
+      }
       block = b.pointee.next_in_page
     }
     // What was code may be data now, which is written fast again once the page has no code: so at times all of it goes.
-    restlessness[frame] &+= isHit ? 32 : 1
-    let isRestless = restlessness[frame] >= 512
+    restlessness[frame] &+= isHit ? 4 : 1
+    let isRestless = restlessness[frame] >= 2048
     guard isHit || isRestless else { return }
     if isTranslated || isRestless { return dropPage(frame, cpu: cpu, runningOperation: runningOperation) }
     drops &+= 1

@@ -89,4 +89,19 @@ import Testing
     #expect((m.vcpu.blocks.drops == 0) == !changing)
     #expect(changing || m.vcpu.codeCounters.blocks < 8)
   }
+
+  /// A routine that is patched before each call is decoded anew; its caller, in the same page, stays translated.
+  @Test func aPatchedRoutineLeavesItsCaller() throws {
+    var code: [UInt8] = [0xB9, 100, 0, 0, 0]  // mov ecx, 100
+    let again = code.count
+    let routine = again + 6 + 5 + 2 + 3 + 1
+    code += [0x89, 0x0D] + word(Int(ModeProgram.start) + routine + 1)  // mov [routine + 1], ecx
+    code += [0xE8] + word(routine - (code.count + 5)) + [0x01, 0xC3]  // call routine; add ebx, eax
+    code += [0x49, 0x75, UInt8(truncatingIfNeeded: again - (code.count + 3)), 0xF4]  // dec ecx; jnz again; hlt
+    code += [0xB8, 0, 0, 0, 0, 0xC3]  // routine: mov eax, 0; ret
+    let m = try compare(code, slice: 100_000) { $0.startProtected() }
+    #expect(m.cpu.pointee.gpr.3 == 5050)
+    #expect(m.vcpu.codeCounters.translatedPages == 0 && m.vcpu.blocks.drops >= 90)
+    #expect(m.vcpu.codeCounters.blocks < 120 && m.vcpu.translatorCounts.blocks > 0)
+  }
 }

@@ -44,7 +44,7 @@ private func portNumber(_ cpu: CPU, _ op: Operation) -> UInt16 {
 
 private func input(_ cpu: CPU, _ op: Operation) -> Operation? {
   if let refused = refusal(cpu, op, portNumber(cpu, op)) { return refused.leaving }
-  guard let hook = VCPU.of(cpu).system.portIn else { return raiseGP(cpu, op) }
+  guard let hook = VCPU.with(cpu, { $0.system.portIn }) else { return raiseGP(cpu, op) }
   let value = withHostModes { hook(portNumber(cpu, op), Int(op.pointee.size)) }
   watch(cpu, portNumber(cpu, op), Int(op.pointee.size))
   switch op.pointee.size {
@@ -57,7 +57,7 @@ private func input(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 private func output(_ cpu: CPU, _ op: Operation) -> Operation? {
   if let refused = refusal(cpu, op, portNumber(cpu, op)) { return refused.leaving }
-  guard let hook = VCPU.of(cpu).system.portOut else { return raiseGP(cpu, op) }
+  guard let hook = VCPU.with(cpu, { $0.system.portOut }) else { return raiseGP(cpu, op) }
   let size = Int(op.pointee.size)
   let value = cpu.pointee.gpr.0 & (size == 4 ? 0xFFFF_FFFF : size == 2 ? 0xFFFF : 0xFF)
   withHostModes { hook(portNumber(cpu, op), size, UInt32(truncatingIfNeeded: value)) }
