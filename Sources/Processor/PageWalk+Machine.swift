@@ -234,8 +234,8 @@ extension VCPU {
       record(walk, linear: linear, stack: stack)
       return nil
     }
-    // A breakpoint on data looks at every access.
-    guard walk.address < memory.byteCount, !cpu.watchesData else { return walk }
+    // A breakpoint on data looks at every access, and so does the check of alignment.
+    guard walk.address < memory.byteCount, !cpu.watchesData, !cpu.checksAlignment else { return walk }
     let frame = Int(truncatingIfNeeded: walk.address >> 12)
     translations.fillGuarded(
       linear & ~4095, host: UInt64(UInt(bitPattern: memory.base + frame &* 4096)), frame: UInt32(truncatingIfNeeded: frame),

@@ -43,7 +43,7 @@ extension VCPU {
 
   private func check(_ kept: KeptTranslation) -> String? {
     let mode = PagingMode(cpu)
-    let unpaged = kept.key == Self.unpaged
+    let unpaged = kept.key & Self.unpaged != 0
     if !unpaged && !mode.paging {
       // A set that waits for paging to come back as it was; another way drops it.
       return nil

@@ -27,7 +27,7 @@ extension VCPU {
   }
 
   /// Takes note of CR0, CR3, CR4, EFER, CPL and RFLAGS.AC as they are now. Call after changing any of the first four; after CPL, and
-  /// after RFLAGS.AC where CR4.SMAP is set, `selectTranslations` is enough.
+  /// after RFLAGS.AC, `selectTranslations` is enough.
   public func pagingControlsChanged() {
     guard cpu.pointee.own_paging != 0 else { return selectTranslations() }
     let mode = PagingMode(cpu)
@@ -51,13 +51,14 @@ extension VCPU {
   /// The set of translations for CR3, the privilege level and what else decides about rights.
   func selectOwnTranslations() {
     let mode = PagingMode(cpu)
+    let aligned: UInt64 = cpu.checksAlignment ? 2 : 0
     guard mode.paging else {
       // All that there is without paging is one address space.
-      cpu.pointee.tlb = translations.select(Self.unpaged, sharingUpperHalf: false)
+      cpu.pointee.tlb = translations.select(Self.unpaged | aligned, sharingUpperHalf: false)
       return
     }
     let root = mode.root(cpu.pointee.cr3)
-    var rights: UInt64 = cpu.pointee.cpl == 3 ? 1 : 0
+    var rights: UInt64 = cpu.pointee.cpl == 3 ? 1 | aligned : 0
     // A supervisor who may touch users' pages has a set of his own, so that he comes and goes at no cost.
     if rights == 0 && mode.smap && cpu.pointee.rflags & Flag.ac != 0 { rights = 2 }
     cpu.pointee.tlb = translations.select(root | rights, sharingUpperHalf: mode.long)

@@ -69,6 +69,8 @@ public final class VCPU: @unchecked Sendable {
   var modelSpecific = ModelSpecificRegisters()
   /// Where a string instruction is run in part (`SegmentedStrings`).
   let limitedString = makeLimitedString()
+  /// Whether there is SMAP, with STAC and CLAC.
+  public var hasAccessPrevention = false
   /// What CPL 0 and port instructions reach of the platform.
   public var system = SystemHooks()
 

@@ -72,6 +72,7 @@ enum CPUFeatureTable {
     erms leaf7EBX 9 1
     rdseed leaf7EBX 18 1
     adx leaf7EBX 19 1
+    smap leaf7EBX 20 5
     clflushopt leaf7EBX 23 4
     clwb leaf7EBX 24 4
     sha_ni leaf7EBX 29 2 ssse3

@@ -158,6 +158,7 @@ extension PCMachine {
     }
     vcpu.system.controlWritten = { if $0 == 8 { interrupts.setTaskPriority(UInt8(truncatingIfNeeded: vcpu.cpu.pointee.cr8)) } }
     let policy = self.policy
+    vcpu.hasAccessPrevention = policy.has("smap")
     vcpu.cpuid = { leaf, subleaf in
       let cpu = vcpu.cpu
       return policy.cpuid(

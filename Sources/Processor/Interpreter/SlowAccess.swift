@@ -29,7 +29,7 @@ import GuestMemory
 
 @inline(never) func readSlow(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Bool {
   if cpu.watchesData { VCPU.of(cpu).noteAccess(linear, count, write: false) }
-  if crossesHole(cpu, op, linear, count) { return false }
+  if crossesHole(cpu, op, linear, count) || cpu.isMisaligned(linear, count) { return false }
   return VCPU.with(cpu) { vcpu in
     let first = firstPart(linear, count)
     guard let a = vcpu.translateData(linear, .read, stack: isStack(op)) else { return false }
@@ -46,7 +46,7 @@ import GuestMemory
 
 @inline(never) func writeSlow(_ cpu: CPU, _ op: Operation, _ linear: UInt64, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
   if cpu.watchesData { VCPU.of(cpu).noteAccess(linear, count, write: true) }
-  if crossesHole(cpu, op, linear, count) { return false }
+  if crossesHole(cpu, op, linear, count) || cpu.isMisaligned(linear, count) { return false }
   return VCPU.with(cpu) { vcpu in
     let first = firstPart(linear, count)
     guard let a = vcpu.translateData(linear, .write, stack: isStack(op)) else { return false }
@@ -81,7 +81,7 @@ import GuestMemory
   _ cpu: CPU, _ op: Operation, _ linear: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int
 ) -> Bool {
   if cpu.watchesData { VCPU.of(cpu).noteAccess(linear, count, write: true) }
-  if crossesHole(cpu, op, linear, count) { return false }
+  if crossesHole(cpu, op, linear, count) || cpu.isMisaligned(linear, count) { return false }
   return VCPU.with(cpu) { vcpu in
     let first = firstPart(linear, count)
     guard let a = vcpu.translateData(linear, .write, stack: isStack(op)) else { return false }

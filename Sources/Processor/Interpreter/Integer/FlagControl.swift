@@ -77,5 +77,6 @@ func registerFlagControl(_ table: inout LoweringTable) {
   if cpl == 0 { changes |= Flag.iopl }
   if cpl <= (old & Flag.iopl) >> 12 { changes |= Flag.if }
   cpu.rflags = (old & ~changes | UInt64(truncatingIfNeeded: image) & changes) & ~Flag.rf
+  cpu.accessMayHaveChanged(from: old)
   return leave(cpu, cpu.ripAfter(op))
 }

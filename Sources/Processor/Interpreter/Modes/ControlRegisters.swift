@@ -22,7 +22,7 @@ private enum CR4 {
 
 extension VCPU {
   /// The bits of CR4 that may be set: VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT, UMIP, FSGSBASE, OSXSAVE and SMEP.
-  /// There is no PCID, LA57, SMAP or protection key.
+  /// There is no PCID, LA57 or protection key, and SMAP only with `hasAccessPrevention`.
   static let controlFour: UInt64 = 0x15_0FFF
 
   /// MOV to CR0 and LMSW; false for #GP(0).
@@ -54,7 +54,7 @@ extension VCPU {
 
   /// MOV to CR4; false for #GP(0).
   func setControlFour(_ value: UInt64) -> Bool {
-    if value & ~Self.controlFour != 0 { return false }
+    if value & ~(Self.controlFour | (hasAccessPrevention ? AccessPrevention.controlFour : 0)) != 0 { return false }
     if value & CR4.pae == 0 && cpu.isLongModeActive { return false }
     let changed = cpu.pointee.cr4 ^ value
     cpu.pointee.cr4 = value

@@ -24,6 +24,7 @@ extension VCPU {
     cpu.pointee.seg.1 = flat(selector, longCode, level: 0)
     cpu.pointee.seg.2 = flat(selector &+ 8, flatData, level: 0)
     cpu.rflags = flags & ~cpu.pointee.sfmask
+    cpu.accessMayHaveChanged(from: flags)
     updateMode()
     cpu.pointee.rip = target
   }

@@ -124,6 +124,7 @@ private func popFlags(_ cpu: CPU, _ op: Operation) -> Operation? {
   if cpu.pointee.cpl == 0 { changes |= Flag.iopl }
   if cpu.ioAllowed { changes |= Flag.if }
   cpu.rflags = (old & ~changes | image & changes) & ~Flag.rf
+  cpu.accessMayHaveChanged(from: old)
   return leave(cpu, cpu.ripAfter(op))
 }
 

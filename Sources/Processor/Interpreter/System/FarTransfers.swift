@@ -178,7 +178,9 @@ extension VCPU {
       mask |= Flag.iopl
       if size > 2 { mask |= Flag.vif | Flag.vip }
     }
-    cpu.rflags = cpu.rflags & ~mask | image & mask
+    let old = cpu.rflags
+    cpu.rflags = old & ~mask | image & mask
+    cpu.accessMayHaveChanged(from: old)
   }
 }
 
@@ -268,7 +270,9 @@ private func interruptReturn(_ cpu: CPU, _ op: Operation) -> Operation? {
     }
     var mask: UInt64 = Flag.arithmetic | Flag.tf | Flag.if | Flag.df | Flag.nt | (size > 2 ? Flag.rf | Flag.ac | Flag.id : 0)
     if !cpu.isVirtual8086 { mask |= Flag.iopl }
-    cpu.rflags = cpu.rflags & ~mask | flags & mask
+    let old = cpu.rflags
+    cpu.rflags = old & ~mask | flags & mask
+    cpu.accessMayHaveChanged(from: old)
     cpu.moveStackPointer(3 * step)
     cpu.pointee.nonmaskable_blocked = 0
     return VCPU.of(cpu).leaveToParagraph(selector, offset)

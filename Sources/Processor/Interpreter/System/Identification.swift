@@ -18,7 +18,7 @@ func registerIdentification(_ table: inout LoweringTable) {
   table.register("xgetbv", lowerer: running(readExtendedControl))
   table.register("serialize", lowerer: running(doNothing))
   table.register("clflush", "clflushopt", "clwb", lowerer: running(touchLine))
-  table.register("monitor", "mwait", "vmcall", "vmmcall", "stac", "clac", "rdpkru", "wrpkru", "rsm", lowerer: absent)
+  table.register("monitor", "mwait", "vmcall", "vmmcall", "rdpkru", "wrpkru", "rsm", lowerer: absent)
   table.register("xtest", "xbegin", "xabort", "xend", lowerer: absent)
   for (name, register, isWrite) in [
     ("rdfsbase", PV_FS, false), ("rdgsbase", PV_GS, false), ("wrfsbase", PV_FS, true), ("wrgsbase", PV_GS, true),

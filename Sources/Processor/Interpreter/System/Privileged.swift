@@ -5,6 +5,8 @@ import X86
 // emulates them from that fault.
 
 func registerPrivileged(_ table: inout LoweringTable) {
+  table.register("stac", lowerer: ending(setAccess))
+  table.register("clac", lowerer: ending(clearAccess))
   table.register("hlt", lowerer: ending(halt))
   table.register("cli", lowerer: ending(clearInterruptFlag))
   table.register("sti", lowerer: ending(setInterruptFlag))
