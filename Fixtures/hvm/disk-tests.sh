@@ -9,42 +9,51 @@ mkdir "$images"
 # copy NAME "WORDS": a fresh copy of the Debian disk as $images/NAME.img, with something to do.
 copy() { cp --sparse=always --reflink=auto "$images/debian.img" "$images/$1.img" && "$here/disk-task.sh" "$images/$1.img" "$2"; }
 
+# press KEYS…: one after another.
+press() {
+  local key
+  for key in "$@"; do ask sendkey $key || return 1; done
+}
+
 # GRUB, Linux, systemd; the login prompt on the serial port and on the screen; somebody logs in at the keyboard; the power button.
 debian() {
-  local key
+  local pause
   begin --disk "$images/login.img,raw,hda,rw" --clock host
   said GRUB-LOADS-LINUX && said 'paravane login:' && said TEST-DONE || return 1
   ask screendump "$work/login.png" && picture "$work/login.png" 1000 || return 1
   # The picture of the login screen is part of what the tests leave behind.
   mkdir -p "$here/../../.build-screens" && cp "$work/login.png" "$here/../../.build-screens/"
-  for key in r o o t ret; do ask sendkey $key || return 1; done
-  sleep 3
-  for key in p a r a v a n e ret; do ask sendkey $key || return 1; done
-  sleep 4
-  # What is typed at the screen's shell is heard on the serial port.
-  for key in e c h o spc s e e n shift-dot slash d e v slash t t y shift-s 0 ret; do ask sendkey $key || return 1; done
-  said seen 60 || return 1
+  # What is typed at the screen's shell is heard on the serial port. A guest that is slow on a busy host gets more time to ask.
+  for pause in 3 10 30; do
+    press r o o t ret && sleep $pause && press p a r a v a n e ret && sleep $pause || return 1
+    press e c h o spc s e e n shift-dot slash d e v slash t t y shift-s 0 ret || return 1
+    said seen $pause && break
+    press ctrl-c && sleep $pause
+  done
+  said seen 1 || return 1
   ask screendump "$work/shell.png" && picture "$work/shell.png" 1000 && ! cmp -s "$work/login.png" "$work/shell.png" || return 1
   ask system_powerdown && ended && content
 }
 copy login "pv.test=stay"
 check "a Debian disk through GRUB to a login, and the power button" debian
 
-# The same disk as a PV guest, to the same login on its console; somebody logs in, and switches it off by a command.
+# The same disk as a PV guest, to the same login on its console; somebody logs in, and switches it off by a command. On the virtual
+# clock, here and for what is fetched, a guest has time for its work however busy the host is: on the host's, with a fifteenth of a
+# processor, the kernel's crypto tests and systemd's units have run out of theirs.
 mkfifo "$work/keys"
 exec {keys}<>"$work/keys"
 logged_in() {
   local input=$work/keys
-  begin --type pv --clock host --disk "$images/login.img,raw,xvda,rw" "$@"
+  begin --type pv --clock virtual --disk "$images/login.img,raw,xvda,rw" "$@"
   said 'paravane login: ' && said TEST-DONE || return 1
   echo root >&$keys
-  said 'Password: ' 60 || return 1
+  said 'Password: ' || return 1
   sleep 1
   echo paravane >&$keys
-  said 'root@paravane:~# ' 60 || return 1
+  said 'root@paravane:~# ' || return 1
   # What is typed comes back first, as it was typed.
   echo 'echo "ROOT $(findmnt -no SOURCE /) AT $(tty)"; systemctl poweroff' >&$keys
-  said 'ROOT /dev/xvda1 AT /dev/hvc0' 60 && ended && content
+  said 'ROOT /dev/xvda1 AT /dev/hvc0' && ended && content
 }
 pvgrub() { logged_in && grep -aq GRUB-LOADS-LINUX "$log"; }
 named() {
@@ -70,11 +79,11 @@ server=$!
 wanted=$(sha256sum <"$work/www/download" | cut -d' ' -f1)
 copy network "pv.test=network pv.url=http://10.0.2.2:$port/download"
 fetched() { content && [ "$(sum_in_log)" = "$wanted" ]; }
-as_pc() { run --disk "$images/network.img,raw,hda,rw" --vif link=user && fetched; }
+as_pc() { run --clock virtual --disk "$images/network.img,raw,hda,rw" --vif link=user && fetched; }
 check "a Debian PC fetches 32 MB with the right sum" as_pc
 as_pv() {
-  run --type pv --kernel "$images/debian.vmlinuz" --ramdisk "$images/debian.initrd" --cmdline "root=LABEL=paravane ro console=hvc0 quiet" \
-    --disk "$images/network.img,raw,xvda,rw" --vif link=user && fetched
+  run --type pv --clock virtual --kernel "$images/debian.vmlinuz" --ramdisk "$images/debian.initrd" \
+    --cmdline "root=LABEL=paravane ro console=hvc0 quiet" --disk "$images/network.img,raw,xvda,rw" --vif link=user && fetched
 }
 check "a PV guest of the same disk fetches 32 MB with the right sum" as_pv
 

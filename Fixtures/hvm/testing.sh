@@ -32,7 +32,7 @@ check() {
 
 # run [OPTIONS…]: a PC from beginning to end, its serial port in $log; true if it powered itself off.
 run() {
-  "$paravane" run --type hvm --timeout 600 "$@" </dev/null >"$log" 2>"$work/err"
+  "$paravane" run --type hvm --timeout 1200 "$@" </dev/null >"$log" 2>"$work/err"
   local status=$?
   [ $status = 0 ] || { echo "status $status" >>"$work/err"; return 1; }
 }
@@ -41,7 +41,7 @@ run() {
 begin() {
   rm -f "$work/monitor"
   : >"$log"
-  "$paravane" run --type hvm --timeout 600 --monitor "unix:$work/monitor" "$@" <"${input:-/dev/null}" >"$log" 2>"$work/err" &
+  "$paravane" run --type hvm --timeout 1200 --monitor "unix:$work/monitor" "$@" <"${input:-/dev/null}" >"$log" 2>"$work/err" &
   guest=$!
 }
 
@@ -49,7 +49,7 @@ ask() { "$paravane" monitor "$work/monitor" "$@"; }
 
 # said PATTERN [SECONDS]: waits until the guest has said it; false if it ends or the time is over first.
 said() {
-  local pattern=$1 tenths=$((${2:-300} * 10))
+  local pattern=$1 tenths=$((${2:-1200} * 10))
   until grep -aqE "$pattern" "$log"; do
     tenths=$((tenths - 1))
     [ $tenths -gt 0 ] && kill -0 $guest 2>/dev/null || { grep -aqE "$pattern" "$log"; return; }

@@ -7,6 +7,7 @@ echo paravane >"$root/etc/hostname"
 echo 'root:paravane' | chroot "$root" chpasswd
 mkdir -p "$root/boot/grub" "$root/etc/paravane" "$root/var/log/journal"
 cp "$files/grub.cfg" "$root/boot/grub/grub.cfg"
+install -D -m 644 "$files/system.conf" "$root/etc/systemd/system.conf.d/paravane.conf"
 cp "$files/network" "$root/etc/systemd/network/80-dhcp.network"
 install -m 755 "$files/task.sh" "$root/usr/local/sbin/paravane-task"
 cp "$files/task.service" "$root/etc/systemd/system/paravane-task.service"

@@ -20,7 +20,7 @@ case "$test" in
     ;;
   network)
     tries=0
-    until ip route | grep -q '^default' || [ $tries = 60 ]; do
+    until ip route | grep -q '^default' || [ $tries = 300 ]; do
       sleep 1
       tries=$((tries + 1))
     done
