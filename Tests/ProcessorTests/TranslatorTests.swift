@@ -9,9 +9,12 @@ import X86
 /// The translator does what the interpreter does: same state, same clock, wherever a run is cut.
 @Suite struct TranslatorTests {
   /// Runs a program on both engines in slices of `slice` cycles until SYSCALL, and compares the state at every stop.
-  func compare(_ program: [UInt8], slice: UInt64 = 1_000_000, rounds: Int = 6, translates: Bool = true) throws {
+  func compare(_ program: [UInt8], slice: UInt64 = 1_000_000, rounds: Int = 6, translates: Bool = true, prepare: (CPU) -> Void = { _ in })
+    throws
+  {
     let a = try TestMachine(program)
     let b = try TestMachine(program)
+    for machine in [a, b] { prepare(machine.cpu) }
     guard b.vcpu.enableTranslator() else { return }
     for round in 0..<rounds {
       var deadline = a.vcpu.now
@@ -35,6 +38,21 @@ import X86
 
   @Test func aLoopSums() throws { try compare(RunLoopTests.sum) }
   @Test func aLoopIsCutAnywhere() throws { try compare(RunLoopTests.sum, slice: 13) }
+
+  /// RDTSCP and RDTSC, 20 times, summed with what else they leave.
+  @Test(arguments: [1_000_000, 13]) func clocksAreRead(slice: UInt64) throws {
+    let program: [UInt8] = [
+      0xBE, 20, 0, 0, 0,  // mov esi, 20
+      0x0F, 0x01, 0xF9, 0x48, 0x01, 0xC3, 0x48, 0x01, 0xCB, 0x48, 0x01, 0xD3,  // rdtscp; add rbx, rax; add rbx, rcx; add rbx, rdx
+      0x0F, 0x31, 0x48, 0x01, 0xC3,  // rdtsc; add rbx, rax
+      0xFF, 0xCE, 0x75, 0xEB, 0x0F, 0x05,  // dec esi; jnz; syscall
+    ]
+    try compare(program, slice: slice) {
+      $0.pointee.tsc_aux = 0x1_0000_0007
+      $0.pointee.tsc_offset = 0x12_3456_789A
+      $0.pointee.gpr.1 = ~0
+    }
+  }
 
   @Test func memoryCallsAndFlags() throws {
     // mov ecx,50; 1: push rcx; call f; pop rcx; add [rip+data],rax; inc r13; adc rbx,r13; dec ecx; jnz 1b; syscall

@@ -41,7 +41,8 @@ enum Native: Sendable {
   case flagsToAH, flagsFromAH
   /// JRCXZ; LOOP.
   case jumpIfZero, loop
-  case systemCall, readTimeStamp
+  case systemCall
+  case readTimeStamp(withProcessor: Bool)
   /// STOS, LODS, MOVS once, by element size.
   case storeString(Int), loadString(Int), moveString(Int)
   case vector(VectorEncoding)
@@ -115,7 +116,8 @@ enum Native: Sendable {
     set("lahf", .flagsToAH)
     set("sahf", .flagsFromAH)
     set("syscall", .systemCall)
-    set("rdtsc", .readTimeStamp)
+    set("rdtsc", .readTimeStamp(withProcessor: false))
+    set("rdtscp", .readTimeStamp(withProcessor: true))
     set("jrcxz", .jumpIfZero)
     set("jecxz", .jumpIfZero)
     set("loop", .loop)

@@ -26,6 +26,7 @@ enum At {
   static let pageBits = MemoryLayout<pv_vcpu>.offset(of: \.page_bits)!
   static let deadline = MemoryLayout<pv_vcpu>.offset(of: \.deadline)!
   static let tscOffset = MemoryLayout<pv_vcpu>.offset(of: \.tsc_offset)!
+  static let tscAux = MemoryLayout<pv_vcpu>.offset(of: \.tsc_aux)!
   static let cr4 = MemoryLayout<pv_vcpu>.offset(of: \.cr4)!
   static let efer = MemoryLayout<pv_vcpu>.offset(of: \.efer)!
   static func guest(_ register: Int) -> Int { register * 8 }

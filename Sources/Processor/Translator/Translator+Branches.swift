@@ -76,8 +76,9 @@ extension Translator {
     slowPath(index, from: [refused], resume: runtime.miss)
   }
 
-  /// RDTSC, which ends its block: all that was charged has run. Where CR4.TSD is set it is the interpreter's to allow or refuse.
-  func emitReadTimeStamp(_ index: Int) {
+  /// RDTSC and RDTSCP, which end their block: all that was charged has run. Where CR4.TSD is set it is the interpreter's to allow or
+  /// refuse.
+  func emitReadTimeStamp(_ index: Int, _ withProcessor: Bool) {
     code.rs(0xF6, 0, At.cr4, size: 4)
     code.byte(4)
     let refused = code.jump(condition: 5)
@@ -87,6 +88,7 @@ extension Translator {
     code.rr(0x8B, Host.rdx, Host.rax, size: 8)
     code.shiftImmediate(5, Host.rdx, 32, size: 8)
     code.rr(0x8B, Host.rax, Host.rax, size: 4)
+    if withProcessor { code.rs(0x8B, Host.rcx, At.tscAux, size: 4) }
     hostValid = false
     slowPath(index, from: [refused], resume: runtime.miss)
   }

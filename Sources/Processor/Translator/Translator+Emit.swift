@@ -37,7 +37,7 @@ extension Translator {
     case .conditionalJump(let condition): emitConditionalJump(index, condition, i)
     case .jumpIfZero, .loop: emitCount(index, i)
     case .systemCall: emitSystemCall(index, i)
-    case .readTimeStamp: emitReadTimeStamp(index)
+    case .readTimeStamp(let withProcessor): emitReadTimeStamp(index, withProcessor)
     case .conditionalSet(let condition): emitConditionalSet(index, condition, i)
     case .conditionalMove(let condition): emitConditionalMove(index, condition, i)
     case .widen(let opcode, let size):
