@@ -93,7 +93,7 @@ extension GuestMachine {
   func startTimeout() {
     guard let timeout = options.timeout, !isStepped else { return }
     let mailbox = self.mailbox
-    Thread.detachNewThread {
+    startThread {
       Thread.sleep(forTimeInterval: timeout)
       mailbox.post(.timeout)
     }

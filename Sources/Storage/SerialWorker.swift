@@ -1,3 +1,4 @@
+import CHost
 import Foundation
 
 /// A thread that carries out an image's requests one after the other, in the order of submission.
@@ -22,6 +23,8 @@ final class SerialWorker: @unchecked Sendable {
   /// - Parameter whenIdle: done on the thread once it had nothing to do for a second after having had something.
   init(name: String, whenIdle: (@Sendable () -> Void)? = nil) {
     self.whenIdle = whenIdle
+    // Foundation says nothing of a thread that it could not start, and who waits for a job would wait for ever.
+    if ph_has_memory(8 << 20) == 0 { ph_host_lacks("room for a disk's thread") }
     let thread = Thread { [weak self] in
       while let worker = self, let job = worker.take() { job() }
     }

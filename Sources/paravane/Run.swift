@@ -2,6 +2,7 @@ import ArgumentParser
 import CHost
 import Configuration
 import Foundation
+import HostLinks
 import Machine
 
 struct Run: ParsableCommand {
@@ -60,7 +61,7 @@ struct Run: ParsableCommand {
 
   /// SIGINT and SIGTERM enter the machine through its mailbox.
   private func startSignalThread(_ mailbox: Mailbox) {
-    Thread.detachNewThread {
+    startThread {
       while true {
         let number = ph_wait_for_signal()
         if number > 0 { mailbox.post(.signal(number)) }

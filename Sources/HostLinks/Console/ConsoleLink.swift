@@ -1,3 +1,5 @@
+import CHost
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
@@ -62,8 +64,9 @@ func writeFully(_ descriptor: Int32, _ bytes: [UInt8]) {
   }
 }
 
-/// Runs a function on a thread of its own.
-func startThread(_ body: @escaping @Sendable () -> Void) {
+/// Runs a function on a thread of its own. Where the host gives none the process ends with status 69: a run that nothing can stop any more
+/// would be worse.
+public func startThread(_ body: @escaping @Sendable () -> Void) {
   final class Box: Sendable {
     let body: @Sendable () -> Void
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
@@ -76,9 +79,6 @@ func startThread(_ body: @escaping @Sendable () -> Void) {
       Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue().body()
       return nil
     }, box.toOpaque())
-  if failed != 0 {
-    box.release()
-    return
-  }
+  if failed != 0 { ph_host_lacks("room for another thread") }
   pthread_detach(thread)
 }

@@ -55,7 +55,7 @@ public final class Lockstep {
       return Outcome(ending: .crash, status: 66, report: "paravane: \(error)\n")
     }
     if let timeout = options.timeout {
-      Thread.detachNewThread {
+      startThread {
         Thread.sleep(forTimeInterval: timeout)
         mailbox.post(.timeout)
       }
