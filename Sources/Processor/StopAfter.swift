@@ -21,7 +21,9 @@ extension VCPU {
     cpu.pointee.stop_asked = 0
     cpu.pointee.budget &+= rest
     withHostModes(body)
-    if blocks.drops != dropped || !runsMappedPage || (cpu.attention != 0 && interruptIsWanted) { stopAfterInstruction() }
+    // The access itself may have taken the rest of the time.
+    let isOver = rest > 0 && cpu.pointee.budget <= 0
+    if isOver || blocks.drops != dropped || !runsMappedPage || (cpu.attention != 0 && interruptIsWanted) { stopAfterInstruction() }
     cpu.pointee.budget &-= rest
     if cpu.pointee.stop_asked != 0 { stop(behind: op) }
   }

@@ -83,6 +83,24 @@ import Testing
     Device.Touch(write: true, address: Self.device + at, size: size, value: value, cycle: cycle)
   }
 
+  /// An access may take longer than what is left of the run, which then ends behind its instruction, in the middle of a block.
+  @Test(arguments: [false, true]) func anAccessTakesTime(translating: Bool) throws {
+    // nop; mov eax, [rbx]; inc rcx; inc rcx
+    guard let (machine, device) = try machine([0x90, 0x8B, 3, 0x48, 0xFF, 0xC1, 0x48, 0xFF, 0xC1], translating: translating) else { return }
+    device.whenTouched = { _ in machine.vcpu.advance(cycles: 500) }
+    for _ in 0..<6 {
+      machine.cpu.pointee.rip = TestMachine.code
+      machine.cpu.pointee.gpr.1 = 0
+      let (first, instructions) = (machine.vcpu.now, machine.vcpu.instructions)
+      #expect(machine.vcpu.run(until: first + 400) == .deadline)
+      #expect(machine.vcpu.now == first + 502)
+      #expect(machine.vcpu.instructions == instructions + 2)
+      #expect(machine.cpu.pointee.gpr.1 == 0)
+      #expect(machine.vcpu.run(until: first + 100_000) == .syscall)
+      #expect(machine.vcpu.now == first + 505)
+    }
+  }
+
   @Test(arguments: [false, true]) func everyAccessIsACall(translating: Bool) throws {
     // nop; mov eax, [rbx+16]; mov [rbx+3], al; nop; mov rcx, [rbx+0xFFD]; lock add [rbx], edx; xchg [rbx+8], dx
     let program: [UInt8] = [

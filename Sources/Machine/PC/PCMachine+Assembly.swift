@@ -105,6 +105,7 @@ extension PCMachine {
     let mailbox = self.mailbox
     board.outside.now = { [vcpu] in vcpu?.now ?? 0 }
     board.outside.deadlineMoved = { [vcpu] _ in vcpu?.stopAfterInstruction() }
+    board.outside.accessTakes = { [vcpu] in vcpu?.advance(cycles: $0) }
     board.outside.memoryClaimed = { [unowned self] in windowChanged($0, isThere: $1) }
     let spare = map.low..<PCMachine.devicesEnd
     board.outside.hasSpareFrames = { spare.contains($0.lowerBound) && $0.upperBound <= spare.upperBound }

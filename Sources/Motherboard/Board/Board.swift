@@ -17,6 +17,8 @@ public final class Board {
     public var now: () -> Cycles = { 0 }
     /// An event earlier than all before it was scheduled: a running stretch of guest code must end by then.
     public var deadlineMoved: (Cycles) -> Void = { _ in }
+    /// The access that the processor makes takes it so many cycles beyond the instruction's own.
+    public var accessTakes: (Cycles) -> Void = { _ in }
     /// A window of device memory appeared (true) or went (false).
     public var memoryClaimed: (Range<UInt64>, Bool) -> Void = { _, _ in }
     /// Whether the machine has frames in a window that nothing is in, neither RAM nor ROM: a device may keep its memory there.

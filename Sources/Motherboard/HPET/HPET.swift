@@ -15,6 +15,9 @@ public final class HPET: BoardDevice, MemoryHandler, EventHandler {
   /// Interrupts of a timer are at least a microsecond apart; nearer matches are one.
   private static let leastDistance: UInt64 = 100
   private static let timerCount = 3
+  /// A chipset answers a read of the counter after some half a microsecond: guests that count how often they can read it in a
+  /// millisecond, or wait for it, read it 2000 times and not 100000.
+  private static let readsPerSecond: UInt64 = 2_000_000
 
   public struct State: Codable, Equatable {
     /// Bit 0 counts, bit 1 is legacy replacement.
@@ -145,7 +148,10 @@ public final class HPET: BoardDevice, MemoryHandler, EventHandler {
     case 0x20:
       catchUpAll()
       return registers.status
-    case 0xF0: return counter
+    case 0xF0:
+      let value = counter
+      board.outside.accessTakes(board.cyclesPerSecond / Self.readsPerSecond)
+      return value
     case 0x100..<0x100 + 0x20 * UInt64(Self.timerCount):
       let index = Int((register - 0x100) >> 5)
       switch register & 0x18 {

@@ -32,6 +32,18 @@ import Testing
     }
   }
 
+  /// Guests count how often they can read the counter.
+  @Test func aReadOfTheCounterTakesHalfAMicrosecond() throws {
+    let rig = try Rig()
+    var taken: [UInt64] = []
+    rig.rig.test.board.outside.accessTakes = { taken.append($0) }
+    _ = rig.read(0xF0, size: 8)
+    _ = rig.read(0xF4)
+    _ = rig.read(0x10)
+    rig.write(0x108, 5)
+    #expect(taken == [500, 500])
+  }
+
   @Test func registersAtReset() throws {
     #expect(rig.read(0, size: 8) == 0x0098_9680_8086_A201)
     #expect(rig.read(4) == 10_000_000)
