@@ -60,7 +60,12 @@ final class BlockCache {
     /// The 15 bytes that were decoded, and 0.
     var bytes: (UInt64, UInt64)
     var operation: pv_op
+    /// How often it was found with these bytes, and the block of its own that it was then given.
+    var found: UInt32 = 0
+    var block: UnsafeMutablePointer<pv_block>?
   }
+  /// So often the bytes of an instruction that crosses pages are found as they were before it is worth a block of its own.
+  private static let crossingThreshold: UInt32 = 4
 
   init(memory: MachineMemory) {
     self.memory = memory
@@ -129,6 +134,10 @@ final class BlockCache {
     }
     touchedFrames.removeAll(keepingCapacity: true)
     used = 0
+    for slot in 0..<Self.crossingCount {
+      crossings[slot].block = nil
+      crossings[slot].found = 0
+    }
     flushes += 1
     everythingForgotten?()
   }
@@ -287,13 +296,10 @@ final class BlockCache {
     let key = address | UInt64(mode) << 56
     block.initialize(
       to: pv_block(
-        key: key, next: table[Self.bucket(key)], next_in_page: pages[frame], ops: ops, count: UInt32(count), bytes: UInt32(offset),
-        valid: 1, entries: 0, code: nil, looked: UInt64(max(looked, offset))))
+        key: key, next: table[Self.bucket(key)], next_in_page: nil, ops: ops, count: UInt32(count), bytes: UInt32(offset), valid: 1,
+        entries: 0, code: nil, looked: UInt64(max(looked, offset))))
     table[Self.bucket(key)] = block
-    if pages[frame] == nil { touchedFrames.append(UInt32(truncatingIfNeeded: frame)) }
-    pages[frame] = block
-    if memory.codeLines[frame] == 0 { frameBecameCode?(UInt32(truncatingIfNeeded: frame)) }
-    memory.codeLines[frame] |= Self.lines(start, max(looked, offset))
+    note(block, in: frame, lines: Self.lines(start, max(looked, offset)))
     used += MemoryLayout<pv_block>.stride + (count + 1) * MemoryLayout<pv_op>.stride
     used = (used + 63) & ~63
     decodedBlocks += 1
@@ -330,6 +336,13 @@ final class BlockCache {
     let key = address | UInt64(mode) << 56
     let slot = crossingSlot(key)
     if slot.pointee.key == key && slot.pointee.bytes == bytes {
+      if let block = slot.pointee.block, block.pointee.valid != 0 { return block }
+      slot.pointee.found &+= 1
+      if slot.pointee.found == Self.crossingThreshold {
+        slot.pointee.found = 0
+        slot.pointee.block = keepCrossing(slot)
+        if let block = slot.pointee.block { return block }
+      }
       singleOperations.initialize(to: slot.pointee.operation)
     } else {
       // Decoding must leave no flag of its own in the guest's MXCSR.
@@ -342,15 +355,56 @@ final class BlockCache {
       slot.pointee = Crossing(key: key, bytes: bytes, operation: singleOperations.pointee)
     }
     let length = Int(singleOperations.pointee.length)
-    var terminator = pv_op.blank
-    terminator.handler = leaveHere
-    terminator.offset = UInt16(length)
-    terminator.ordinal = 1
-    (singleOperations + 1).initialize(to: terminator)
+    (singleOperations + 1).initialize(to: Self.terminator(length))
     single.pointee = pv_block(
       key: key, next: nil, next_in_page: nil, ops: singleOperations, count: 1, bytes: UInt32(length), valid: 0, entries: 0, code: nil,
       looked: 0)
     return single
+  }
+
+  /// What ends a block of one instruction.
+  private static func terminator(_ length: Int) -> pv_op {
+    var terminator = pv_op.blank
+    terminator.handler = leaveHere
+    terminator.offset = UInt16(truncatingIfNeeded: length)
+    terminator.ordinal = 1
+    return terminator
+  }
+
+  /// Gives an instruction that crosses pages a block that lasts, for the translator: nobody finds it but by `crossing`, which compares all
+  /// its bytes, and its translation does so too. It goes when its first page's blocks go. Nil if there is no room.
+  private func keepCrossing(_ crossing: UnsafeMutablePointer<Crossing>) -> UnsafeMutablePointer<pv_block>? {
+    let head = MemoryLayout<pv_block>.stride
+    guard let raw = allocate(bytes: head + 2 * MemoryLayout<pv_op>.stride + 16) else { return nil }
+    let block = raw.bindMemory(to: pv_block.self, capacity: 1)
+    let ops = (raw + head).bindMemory(to: pv_op.self, capacity: 2)
+    let length = Int(crossing.pointee.operation.length)
+    ops.initialize(to: crossing.pointee.operation)
+    (ops + 1).initialize(to: Self.terminator(length))
+    UnsafeMutableRawPointer(ops + 2).storeBytes(of: crossing.pointee.bytes.0, as: UInt64.self)
+    UnsafeMutableRawPointer(ops + 2).storeBytes(of: crossing.pointee.bytes.1, toByteOffset: 8, as: UInt64.self)
+    let address = Int(crossing.pointee.key & ~(0xFF << 56))
+    block.initialize(
+      to: pv_block(
+        key: crossing.pointee.key, next: nil, next_in_page: nil, ops: ops, count: 1, bytes: UInt32(length), valid: 1, entries: 0, code: nil,
+        looked: UInt64(4096 - address & 4095)))
+    note(block, in: address >> 12, lines: Self.lines(address & 4095, 4096 - address & 4095))
+    return block
+  }
+
+  /// The 15 bytes of a block made by `keepCrossing`; nil of any other.
+  static func crossingBytes(_ block: UnsafeMutablePointer<pv_block>) -> UnsafeRawBufferPointer? {
+    guard Int(block.pointee.key & 4095) + Int(block.pointee.bytes) > 4096 else { return nil }
+    return UnsafeRawBufferPointer(start: UnsafeRawPointer(block.pointee.ops + 2), count: 15)
+  }
+
+  /// Puts a block among those of its page.
+  private func note(_ block: UnsafeMutablePointer<pv_block>, in frame: Int, lines: UInt64) {
+    block.pointee.next_in_page = pages[frame]
+    if pages[frame] == nil { touchedFrames.append(UInt32(truncatingIfNeeded: frame)) }
+    pages[frame] = block
+    if memory.codeLines[frame] == 0 { frameBecameCode?(UInt32(truncatingIfNeeded: frame)) }
+    memory.codeLines[frame] |= lines
   }
 
   /// The first `count` operations of a block, to run up to a deadline or one step.

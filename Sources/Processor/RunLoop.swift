@@ -142,8 +142,11 @@ extension VCPU {
     let rip = cpu.pointee.rip
     translations.fillJump(cpu.jumpKey, code)
     turn.pointee.counters.translated &+= 1
+    let budget = cpu.pointee.budget
     runCode(code, rip, enter)
-    return true
+    // An instruction that crosses pages may have found other bytes than its own.
+    return cpu.pointee.budget != budget || cpu.pointee.rip != rip || cpu.pointee.exit != UInt32(PV_EXIT_NONE)
+      || turn.pointee.pendingLink != 0 || BlockCache.crossingBytes(block) == nil
   }
 
   @inline(never) private func translate(_ block: UnsafeMutablePointer<pv_block>) -> Bool {
@@ -189,7 +192,6 @@ extension VCPU {
     if cpu.isArchitectural {
       systemCall()
       cpu.pointee.exit = UInt32(PV_EXIT_NONE)
-      if cpu.attention != 0 { return nil }
     } else {
       guard let handler = turn.pointee.exitHandler else { return nil }
       switch handler(turn.pointee.exitContext, cpu) {
@@ -200,13 +202,36 @@ extension VCPU {
       default: return nil
       }
     }
-    let rip = cpu.pointee.rip
-    let entry = TranslationSets.jumps(cpu.pointee.tlb) + TranslationSets.jumpSlot(rip)
-    guard entry.pointee.rip == rip, let code = entry.pointee.code, cpu.pointee.budget > 0, cpu.pointee.rflags & Flag.tf == 0,
-      cpu.pointee.mode == 0
+    return following()
+  }
+
+  /// Where an operation of translated code left to in the interpreter: its translation, if the run loop has nothing to see to before. An
+  /// exit is dealt with first, as the run loop would.
+  func goOnElsewhere() -> UnsafeMutableRawPointer? {
+    let cpu = self.cpu
+    if cpu.pointee.exit != UInt32(PV_EXIT_NONE) {
+      undoStop()
+      if let exit = serve() {
+        turn.pointee.served = exit
+        cpu.pointee.exit = UInt32(PV_EXIT_STOP)
+        return nil
+      }
+      cpu.pointee.exit = UInt32(PV_EXIT_NONE)
+    }
+    return following()
+  }
+
+  /// The translation of what is at RIP, nil if there is none or the run loop has something to see to before it.
+  @inline(__always) private func following() -> UnsafeMutableRawPointer? {
+    let cpu = self.cpu
+    let key = cpu.jumpKey
+    let entry = TranslationSets.jumps(cpu.pointee.tlb) + TranslationSets.jumpSlot(key)
+    guard entry.pointee.rip == key, let code = entry.pointee.code, cpu.pointee.budget > 0, cpu.attention == 0,
+      cpu.pointee.rflags & Flag.tf == 0, cpu.isTranslatable
     else { return nil }
-    cpu.pointee.page_rip = rip & ~4095
+    cpu.pointee.page_rip = cpu.pointee.rip & ~4095
     cpu.pointee.rflags &= ~Flag.rf
+    cpu.pointee.fault_op = nil
     turn.pointee.counters.known &+= 1
     return code
   }
@@ -215,8 +240,17 @@ extension VCPU {
   @inline(__always) private func leave() -> Exit? {
     let turn = self.turn
     turn.pointee.pendingLink = 0
+    if let exit = turn.pointee.served {
+      turn.pointee.served = nil
+      return exit
+    }
     cpu.settleFlags()
     undoStop()
+    return serve()
+  }
+
+  @inline(never) private func serve() -> Exit? {
+    let turn = self.turn
     if cpu.pointee.exit == UInt32(PV_EXIT_EXCEPTION) { settleException() }
     if cpu.isArchitectural {
       switch carryOut() {

@@ -45,6 +45,8 @@ public final class VCPU: @unchecked Sendable {
     var pendingLink: UInt32 = 0
     /// The code buffer is full.
     var flushWanted = false
+    /// What an exit came to that was dealt with in the middle of translated code, and ends the run.
+    var served: Exit?
     /// The way into translated code, if the translator is on.
     var enter: NativeRuntime.Enter?
     var exitHandler: ExitHandler?

@@ -1,3 +1,4 @@
+import CHost
 import X86
 
 /// What the translator makes of an instruction itself; everything else is a fallback.
@@ -43,6 +44,9 @@ enum Native: Sendable {
   case jumpIfZero, loop
   case systemCall
   case readTimeStamp(withProcessor: Bool)
+  /// MOV from a segment or control register by number; RDFSBASE … WRGSBASE by segment.
+  case readSegment(Int), readControl(Int), readBase(Int), writeBase(Int)
+  case swapGS, clearInterrupts, setInterrupts
   /// STOS, LODS, MOVS once, by element size.
   case storeString(Int), loadString(Int), moveString(Int)
   case vector(VectorEncoding)
@@ -118,6 +122,13 @@ enum Native: Sendable {
     set("syscall", .systemCall)
     set("rdtsc", .readTimeStamp(withProcessor: false))
     set("rdtscp", .readTimeStamp(withProcessor: true))
+    set("swapgs", .swapGS)
+    set("cli", .clearInterrupts)
+    set("sti", .setInterrupts)
+    for (name, segment) in [("fs", PV_FS), ("gs", PV_GS)] {
+      set("rd" + name + "base", .readBase(Int(segment)))
+      set("wr" + name + "base", .writeBase(Int(segment)))
+    }
     set("jrcxz", .jumpIfZero)
     set("jecxz", .jumpIfZero)
     set("loop", .loop)
@@ -183,7 +194,10 @@ extension Step {
     self.narrow = narrow
     self.offset = offset
     native = Native.table[Int(instruction.mnemonic.rawValue)]
-    if !isPlain { native = nil }
+    if !isPlain {
+      native = nil
+      classifySystem()
+    }
     if let entry = VectorNative.table[Int(instruction.mnemonic.rawValue)] { classifyVector(entry, bytes) }
     if let shape = X87Encoding.shapes[Int(instruction.mnemonic.rawValue)], hasPlainAddress {
       native = X87Encoding(shape, instruction, bytes).map { .x87($0) }

@@ -288,10 +288,20 @@ struct NativeRuntime {
     code.byte(0xD0)
     code.groupImmediate(0, 4, 8, size: 8)
     code.rr(0x85, 0, 0, size: 8)
-    let leaves = code.jump(condition: 5)
+    let elsewhere = code.jump(condition: 5)
     useSet(8, always: false)
     reload(8)
     code.byte(0xC3)
+    code.patch(elsewhere, to: code.position)
+    code.groupImmediate(7, 0, 1, size: 8)
+    let leaves = code.jump(condition: 4)
+    code.rr(0x89, 0, Host.b, size: 8)
+    useSet(8, always: false)
+    reload(8)
+    code.groupImmediate(0, 4, 8, size: 8)
+    code.byte(0x41)
+    code.byte(0xFF)
+    code.byte(0xE0 | Host.b & 7)
     code.patch(leaves, to: code.position)
     leave(8)
 
@@ -360,8 +370,8 @@ struct LazySite {
   var wantsFlags: Bool { bits >> 62 & 1 != 0 }
 }
 
-/// Runs a site's operations in the interpreter. 0: all done, translated code goes on. 1: the run loop goes on. `from` is where the call
-/// came from.
+/// Runs a site's operations in the interpreter. 0: all done, translated code goes on. 1: the run loop goes on. Else the code to go on with:
+/// they left, for where the next instruction is translated. `from` is where the call came from.
 private let runFallback: @convention(c) (CPU, UInt64, UnsafeRawPointer) -> Int = { cpu, bits, from in
   cpu.settleFlags()
   var raw = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: bits))
@@ -391,7 +401,7 @@ private let runFallback: @convention(c) (CPU, UInt64, UnsafeRawPointer) -> Int =
   cpu.pointee.native_site_end = UInt32(operations.pointee.ordinal) + UInt32(count)
   let result = operations.pointee.handler(cpu, operations)
   cpu.pointee.native_site_end = 0
-  guard let result else { return 1 }
+  guard let result else { return VCPU.with(cpu) { $0.goOnElsewhere() }.map { Int(bitPattern: $0) } ?? 1 }
   guard result == operations + count else {
     // A block's last operation found its successor: it was entered, so its cycles are charged. Give them back and look it up again.
     let entered = cpu.pointee.block!

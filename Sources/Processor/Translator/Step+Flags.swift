@@ -30,7 +30,8 @@ extension Step {
       } else if o.0.kind != .general || o.1.kind == .immediate {
         native = nil
       }
-    case .divide, .systemCall, .readTimeStamp: observes = true
+    case .divide, .systemCall, .readTimeStamp, .readControl, .readBase, .writeBase, .swapGS, .clearInterrupts, .setInterrupts:
+      observes = true
     case .push, .pop, .call, .ret, .jump, .leaveFrame, .pushFlags: classifyStack()
     case .conditionalJump(let condition), .conditionalSet(let condition), .conditionalMove(let condition):
       flagsRead = FlagSet.read(by: condition)

@@ -38,6 +38,13 @@ extension Translator {
     case .jumpIfZero, .loop: emitCount(index, i)
     case .systemCall: emitSystemCall(index, i)
     case .readTimeStamp(let withProcessor): emitReadTimeStamp(index, withProcessor)
+    case .readSegment(let segment): emitReadSegment(index, segment, i)
+    case .readControl(let number): emitReadControl(index, number, i)
+    case .readBase(let segment): emitSegmentBase(index, segment, write: false, i)
+    case .writeBase(let segment): emitSegmentBase(index, segment, write: true, i)
+    case .swapGS: emitSwapGS(index)
+    case .clearInterrupts: emitClearInterrupts(index)
+    case .setInterrupts: emitSetInterrupts(index)
     case .conditionalSet(let condition): emitConditionalSet(index, condition, i)
     case .conditionalMove(let condition): emitConditionalMove(index, condition, i)
     case .widen(let opcode, let size):

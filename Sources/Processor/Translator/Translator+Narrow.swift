@@ -85,7 +85,8 @@ extension Step {
     case .move, .zeroExtend, .signExtend, .lea, .nop, .arithmetic, .test, .increment, .decrement, .negate, .not, .shift, .rotate,
       .doubleShift, .multiply, .wideMultiply, .divide, .conditionalSet, .conditionalMove, .widen, .exchange, .byteSwap, .exchangeAdd,
       .compareExchange, .compareExchangeWide, .bitTest, .scan, .threeOperand, .addFlag, .checksum, .bigEndianMove, .carry, .direction,
-      .flagsToAH, .flagsFromAH, .readTimeStamp, .storeString, .loadString, .moveString, .x87, .push, .pop, .leaveFrame, .pushFlags:
+      .flagsToAH, .flagsFromAH, .readTimeStamp, .storeString, .loadString, .moveString, .x87, .push, .pop, .leaveFrame, .pushFlags,
+      .clearInterrupts, .setInterrupts, .readSegment, .readControl:
       break
     case .call, .ret, .jump, .conditionalJump, .jumpIfZero, .loop:
       // A prefix cuts the target to 16 bits.

@@ -134,6 +134,7 @@ final class Translator {
     code.position = (code.position + 15) & ~15
     entry = code.position
     code.forgetHeld()
+    if let bytes = BlockCache.crossingBytes(block) { emitCrossingCheck(bytes, length: Int(block.pointee.bytes)) }
     code.groupImmediate(5, Host.budget, Int(block.pointee.count), size: 8)
     let short = code.jump(condition: 8)
     later.append(.short(slot: short))
@@ -153,6 +154,38 @@ final class Translator {
     block.pointee.code = code.executable + entry
     translations += 1
     return true
+  }
+
+  /// Leaves where the bytes of an instruction that crosses pages are not in the second page any more, or that is not known to the set.
+  private func emitCrossingCheck(_ bytes: UnsafeRawBufferPointer, length: Int) {
+    var changed: [Int] = []
+    let entry = MemoryLayout<pv_fetch_entry>.stride
+    code.load(Host.a, At.pageRIP)
+    code.rm(0x8D, Host.a, base: Host.a, displacement: 4096, size: word)
+    code.rr(0x8B, Host.b, Host.a, size: 8)
+    code.shiftImmediate(5, Host.b, 12 - entry.trailingZeroBitCount, size: 8)
+    code.groupImmediate(4, Host.b, (Int(PV_FETCH_SIZE) - 1) * entry, size: 4)
+    code.addSet()
+    code.onSet(0x3B, Host.a, Int(PV_TLB_FETCH), size: 8)
+    changed.append(code.jump(condition: 5))
+    code.onSet(0x8B, Host.b, Int(PV_TLB_FETCH) + MemoryLayout<pv_fetch_entry>.offset(of: \.frame)!, size: 4)
+    code.shiftImmediate(4, Host.b, 12, size: 8)
+    code.immediate(Host.a, UInt64(UInt(bitPattern: memory.base)))
+    var offset = 4096 - pageOffset
+    let first = offset
+    while offset < length {
+      let left = length - offset
+      let size = left >= 4 ? 4 : left >= 2 ? 2 : 1
+      code.rm(size == 1 ? 0x80 : 0x81, 7, base: Host.a, index: Host.b, displacement: offset - first, size: size)
+      for place in offset..<offset + size { code.byte(Int(bytes[place])) }
+      changed.append(code.jump(condition: 5))
+      offset += size
+    }
+    later.append(
+      .other { [unowned self] in
+        for slot in changed { code.patch(slot, to: code.position) }
+        emitExit(to: pageOffset, slot: 0)
+      })
   }
 
   /// Emits the block's instructions and what they reach by forward jumps.
@@ -223,7 +256,9 @@ final class Translator {
     steps.removeAll(keepingCapacity: true)
     var offset = 0
     for _ in 0..<Int(block.pointee.count) {
-      let window = UnsafeRawBufferPointer(start: bytes + offset, count: min(15, 4096 - pageOffset - offset))
+      let window =
+        BlockCache.crossingBytes(block)
+        ?? UnsafeRawBufferPointer(start: bytes + offset, count: min(15, 4096 - pageOffset - offset))
       guard let instruction = try? Decoder.decode(window, mode: isNarrow ? .protected32 : .long64) else {
         // It raises #UD; the interpreter's operation knows.
         guard offset < Int(block.pointee.bytes) else { return false }
@@ -279,7 +314,8 @@ final class Translator {
   /// What an operation of a block is, for the report: decoded anew.
   private func mnemonic(_ block: UnsafeMutablePointer<pv_block>, _ index: Int) -> Mnemonic? {
     let address = Int(block.pointee.key & ~(0xFF << 56)) + Int(block.pointee.ops[index].offset)
-    let window = UnsafeRawBufferPointer(start: memory.base + address, count: min(15, 4096 - address & 4095))
+    let window =
+      BlockCache.crossingBytes(block) ?? UnsafeRawBufferPointer(start: memory.base + address, count: min(15, 4096 - address & 4095))
     return (try? Decoder.decode(window, mode: block.pointee.key >> 56 == 0 ? .long64 : .protected32))?.mnemonic
   }
 

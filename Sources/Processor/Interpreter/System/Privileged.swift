@@ -338,7 +338,7 @@ private func swapGS(_ cpu: CPU, _ op: Operation) -> Operation? {
 private func returnFromCall(_ cpu: CPU, _ op: Operation) -> Operation? {
   guard cpu.isArchitectural else { return raiseGP(cpu, op) }
   if cpu.pointee.efer & 1 == 0 || cpu.pointee.mode != 0 { return raise(cpu, op, .ud) }
-  guard VCPU.of(cpu).systemReturn(wide: op.pointee.size == 8) else { return raiseGP(cpu, op) }
+  guard VCPU.with(cpu, { $0.systemReturn(wide: op.pointee.size == 8) }) else { return raiseGP(cpu, op) }
   return leave(cpu, cpu.pointee.rip)
 }
 
