@@ -104,7 +104,7 @@ extension VCPU {
         if !cpu.isProtected {
           try deliverReal(event)
         } else if cpu.longMode {
-          try deliverLong(event, from: cpl)
+          if !deliverLongQuickly(event, from: cpl) { try deliverLong(event, from: cpl) }
         } else {
           try deliverProtected(event, from: cpl)
         }

@@ -158,7 +158,7 @@ extension VCPU {
   }
 
   /// After a return to an outer level, data segments that it may not use become null.
-  private func dropInnerSegments() {
+  func dropInnerSegments() {
     for register in [0, 3, 4, 5] {
       let segment = segment(register)
       let attributes = segment.attributes
@@ -248,6 +248,7 @@ private func returnFar(_ cpu: CPU, _ op: Operation) -> Operation? {
 
 private func interruptReturn(_ cpu: CPU, _ op: Operation) -> Operation? {
   let size = Int(op.pointee.size)
+  if size == 8 && VCPU.with(cpu, { $0.returnLongQuickly() }) { return nil }
   let step = Int64(size)
   let confined = cpu.isConfined
   if confined && !(cpu.hasVirtualExtensions && size == 2) { return raiseGP(cpu, op) }
