@@ -18,7 +18,7 @@ import X86
 /// Invariants of the unsafe parts: a block reachable from `table` is valid; `pages[frame]` lists exactly the valid blocks of
 /// that frame; `memory.codeLines[frame]` has the lines of all of them.
 final class BlockCache {
-  static let arenaBytes = 24 << 20
+  static let arenaBytes = 20 << 20
   static let maximumOperations = 48
   /// Operations that a block is given at most.
   var operationLimit = maximumOperations

@@ -92,7 +92,7 @@ typedef struct pv_jump_entry {
   void *_Nullable code;
 } pv_jump_entry;
 
-enum { PV_TLB_SIZE = 32768, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 32768 };
+enum { PV_TLB_SIZE = 32768, PV_FETCH_SIZE = 4096, PV_JUMP_SIZE = 16384 };
 
 /// One set of translations. Two direct-mapped tables for data, of pages that may be read and that may be written without looking: a
 /// copy's two sides never share a slot. A tag is a linear page address, an addend host address minus linear address. Zeroed memory is

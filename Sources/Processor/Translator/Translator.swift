@@ -55,7 +55,7 @@ final class Translator {
   private(set) var flushes: UInt64 = 0
   /// Versions of blocks for what the x87 unit is known to hold.
   var knownVersionsMade: UInt64 = 0
-  static let codeBytes = 28 << 20
+  static let codeBytes = 24 << 20
   /// How often the run loop finds a block before it is translated.
   static let threshold: UInt32 = 3
 
