@@ -46,7 +46,8 @@ struct KernelCache: UnpackedKernels {
   private func hexadecimal(_ bytes: [UInt8]) -> String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 
   private func read(_ path: String) -> [UInt8]? {
-    let file = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+    // Not blocking: a pipe in its place would have no writer.
+    let file = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)
     guard file >= 0 else { return nil }
     defer { close(file) }
     var status = stat()
@@ -78,6 +79,7 @@ struct KernelCache: UnpackedKernels {
   private func write(_ bytes: [UInt8], to path: String) {
     let files = FileManager.default
     try? files.createDirectory(atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    removeAbandoned()
     // Renamed when it is whole: another run may be reading, or writing the same.
     let partial = path + ".\(getpid())"
     let file = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
@@ -100,9 +102,22 @@ struct KernelCache: UnpackedKernels {
     prune()
   }
 
-  /// Removes the oldest beyond the limit.
+  private var names: [String] { (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] }
+
+  /// Removes what runs that were killed left half written: partial files whose process is gone, or has this one's number.
+  ///
+  /// Another container's process may look gone while it writes: then its kernel is not kept, or what it and this one wrote under one name
+  /// has a sum that does not hold.
+  private func removeAbandoned() {
+    for name in names {
+      let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+      guard parts.count == 3, "." + parts[1] == Self.suffix, let writer = pid_t(parts[2]), writer > 0 else { continue }
+      if writer == getpid() || (kill(writer, 0) != 0 && errno == ESRCH) { unlink(directory + "/" + name) }
+    }
+  }
+
+  /// Removes the oldest kernels beyond the limit.
   private func prune() {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     var aged: [(time: Int, path: String)] = []
     for name in names where name.hasSuffix(Self.suffix) {
       var status = stat()

@@ -68,6 +68,34 @@ struct KernelCacheTests {
     }
   }
 
+  @Test func whatAKilledRunLeftHalfWrittenIsRemoved() throws {
+    try withTrial { (trial: Trial) throws -> Void in
+      #expect(try trial.count(1, .xz) == 1)
+      let path = try #require(files(trial.cache).first)
+      #expect(unlink(path) == 0)
+      // No process has a number so high (PID_MAX_LIMIT); the parent, which runs, may be writing; a container's runs share a number.
+      let gone = "\(path).4194305"
+      let writing = "\(path).\(getppid())"
+      let own = "\(path).\(getpid())"
+      let another = trial.cache.directory + "/notes.txt"
+      for file in [gone, writing, own, another] { try Data([1, 2, 3]).write(to: URL(fileURLWithPath: file)) }
+      #expect(try trial.count(1, .xz) == 1)
+      #expect(Set(files(trial.cache)) == [path, writing, another])
+      #expect(try trial.count(1, .xz) == 0)
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func aPipeInAKernelsPlaceIsNotWaitedFor() throws {
+    try withTrial { (trial: Trial) throws -> Void in
+      #expect(try trial.count(1, .xz) == 1)
+      let path = try #require(files(trial.cache).first)
+      #expect(unlink(path) == 0)
+      #expect(mkfifo(path, 0o600) == 0)
+      #expect(try trial.count(1, .xz) == 1)
+      #expect(try trial.count(1, .xz) == 0)
+    }
+  }
+
   @Test func itWorksWithoutADirectory() throws {
     let cache = KernelCache(directory: "/proc/nowhere")
     let packed: [UInt8] = [1, 2, 3]
