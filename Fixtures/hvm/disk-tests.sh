@@ -1,7 +1,8 @@
 #!/bin/bash
 # disk-tests.sh PARAVANE KERNELS [CACHE]: a Debian disk through GRUB to a login on the serial port and on the screen; the same as a PV
 # guest, through pvgrub and from the command line; it fetches, and is killed while it writes. HVM_KILLS is how often (1).
-source "$(dirname "$0")/testing.sh"
+source "$(dirname "$0")/../testing.sh"
+type=hvm
 
 mkdir "$images"
 "$here/disk-image.sh" "$images/debian.img" ${3:+"$3"} || exit
@@ -71,12 +72,7 @@ check "a Debian PC from a disk with a GUID partition table" divided --disk "$ima
 check "the same disk as a PV guest through pvgrub" divided --type pv --disk "$images/gpt.img,raw,xvda,rw"
 rm -f "$images/gpt.img" "$images/boot.img"
 
-mkdir "$work/www"
-head -c 33554432 /dev/urandom >"$work/www/download"
-port=$((20000 + RANDOM % 20000))
-busybox httpd -f -p 127.0.0.1:$port -h "$work/www" &
-server=$!
-wanted=$(sha256sum <"$work/www/download" | cut -d' ' -f1)
+serve
 copy network "pv.test=network pv.url=http://10.0.2.2:$port/download"
 fetched() { content && [ "$(sum_in_log)" = "$wanted" ]; }
 as_pc() { run --clock virtual --disk "$images/network.img,raw,hda,rw" --vif link=user && fetched; }
@@ -108,5 +104,4 @@ killed() {
 }
 check "what was flushed survives kill -9, ${HVM_KILLS:-1} times" killed
 
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+summary
