@@ -61,6 +61,30 @@ import Testing
     #expect(n.cpu.pointee.rip > ModeProgram.start)
   }
 
+  @Test(arguments: [false, true]) func tablesAreNotExcused(translator: Bool) throws {
+    for prevents in [true, false] {
+      // stac; mov ecx, [rbx]; mov eax, 14h; mov ds, eax, whose descriptor is in the users' page.
+      let load: [UInt8] = [0x0F, 0x01, 0xCB, 0x8B, 0x0B, 0xB8, 0x14, 0, 0, 0, 0x8E, 0xD8]
+      var m = try machine((prevents ? Self.turnedOn : []) + load, translator: translator)
+      m.cpu.pointee.ldt = pv_segment(base: 0x20_0800, limit: 0xFF, selector: 0x48, attributes: 0x82)
+      #expect(m.run() == .halt)
+      #expect(m.cpu.pointee.gpr.1 == 0x1234)
+      #expect(m.cpu.pointee.seg.3.selector == (prevents ? 0x10 : 0x14))
+      if prevents {
+        #expect(m.cpu.pointee.rip == 0x700F)
+        #expect(m.cpu.pointee.cr2 == 0x20_0810)
+        #expect(m.load(0x6000 - 48, UInt64.self) == 1)
+        #expect(m.load(0x6000 - 24, UInt64.self) & Flag.ac != 0)
+      }
+      // stac; mov ecx, [rbx]; mov ecx, [rbx+0A00h]; ud2, with the interrupt table there: known to the TLB, and not excused.
+      m = try machine(
+        (prevents ? Self.turnedOn : []) + [0x0F, 0x01, 0xCB, 0x8B, 0x0B, 0x8B, 0x8B, 0, 0x0A, 0, 0, 0x0F, 0x0B], translator: translator)
+      m.cpu.pointee.idt.base = 0x20_1000
+      #expect(m.run() == (prevents ? .tripleFault : .halt))
+      #expect(prevents || m.cpu.pointee.rip == 0x7007)
+    }
+  }
+
   @Test(arguments: [false, true]) func alignmentIsChecked(translator: Bool) throws {
     // mov esi, 500; (mov ecx, [rbx]; mov edx, [rbx+1]; dec esi; jnz); push 40002h; popfq; mov ecx, [rbx+4]; inc esi; mov edx, [rbx+1];
     // inc esi

@@ -1,7 +1,7 @@
 import CHost
 
-// RFLAGS.AC. At level 0 it excuses a supervisor from SMAP (SDM volume 3, 4.6): the walk looks at it, and translations found with it set
-// are kept apart from the others, so that STAC and CLAC choose between two sets and forget nothing. At level 3 with CR0.AM, accesses have
+// RFLAGS.AC. At level 0 it excuses a supervisor from SMAP (SDM volume 3, 4.6), but for the processor's own accesses to descriptor tables
+// and task states (`OwnAccess`): the walk looks at it, and translations found with it set are kept apart from the others, so that STAC and CLAC choose between two sets and forget nothing. At level 3 with CR0.AM, accesses have
 // to be aligned (SDM volume 3, 6.15, interrupt 17): these have a set of their own too, which never holds any data, so that every access
 // comes to the slow paths, which look; nothing else costs anything.
 
@@ -16,6 +16,11 @@ extension UnsafeMutablePointer where Pointee == pv_vcpu {
   /// RFLAGS was what is said here: chooses the translations by RFLAGS.AC as it is now.
   @inline(__always) func accessMayHaveChanged(from old: UInt64) {
     if (old ^ pointee.rflags) & Flag.ac != 0 && pointee.own_paging != 0 { VCPU.of(self).selectTranslations() }
+  }
+
+  /// RFLAGS.AC excuses the supervisor from SMAP, which it does not where the processor looks into its own tables.
+  @inline(__always) var isExcused: Bool {
+    pointee.rflags & Flag.ac != 0 && pointee.cr4 & AccessPrevention.controlFour != 0 && pointee.cpl != 3 && pointee.own_paging != 0
   }
 
   /// Accesses have to be aligned.

@@ -25,7 +25,7 @@ extension VCPU {
   func deliverLongQuickly(_ event: Delivery, from cpl: UInt32) -> Bool {
     let cpu = self.cpu
     let entry = UInt64(event.vector) &* 16
-    guard cpu.pointee.mode == 0, descriptorReader == nil, entry &+ 15 <= UInt64(cpu.pointee.idt.limit),
+    guard cpu.pointee.mode == 0, descriptorReader == nil, !cpu.isExcused, entry &+ 15 <= UInt64(cpu.pointee.idt.limit),
       let gate = pv_readable(cpu, cpu.pointee.idt.base &+ entry, 16)
     else { return false }
     let (low, high) = (gate.loadUnaligned(as: UInt64.self), (gate + 8).loadUnaligned(as: UInt64.self))
@@ -71,7 +71,7 @@ extension VCPU {
   func returnLongQuickly() -> Bool {
     let cpu = self.cpu
     guard cpu.pointee.mode == 0, cpu.pointee.cpl == 0, cpu.pointee.own_paging != 0, cpu.pointee.rflags & Flag.nt == 0,
-      descriptorReader == nil, let frame = pv_readable(cpu, cpu.pointee.gpr.4, 40)
+      descriptorReader == nil, !cpu.isExcused, let frame = pv_readable(cpu, cpu.pointee.gpr.4, 40)
     else { return false }
     func word(_ index: Int) -> UInt64 { (frame + index &* 8).loadUnaligned(as: UInt64.self) }
     let (target, flags, pointer) = (word(0), word(2), word(3))

@@ -34,20 +34,36 @@ extension VCPU {
     return SegmentFault(vector, cpu.pointee.error_code, linear: vector == .pf ? cpu.pointee.cr2 : nil)
   }
 
-  /// Reads at a linear address with the rights of CPL.
+  /// An access to a table or a task state: SMAP counts for it whatever RFLAGS.AC says (SDM volume 3, 4.6.1).
+  @inline(__always) private func implicitly<R>(_ body: () -> R) -> R { cpu.isExcused ? withoutExcuse(body) : body() }
+
+  @inline(never) private func withoutExcuse<R>(_ body: () -> R) -> R {
+    cpu.pointee.rflags &= ~Flag.ac
+    selectTranslations()
+    defer {
+      cpu.pointee.rflags |= Flag.ac
+      selectTranslations()
+    }
+    return body()
+  }
+
+  /// Reads a table or a task state at a linear address with the rights of CPL.
   func systemRead<T: FixedWidthInteger & UnsignedInteger>(_ linear: UInt64, as: T.Type = T.self) throws(SegmentFault) -> T {
-    guard let value = read(cpu, systemOperation, wrapped(linear), T.self) else { throw recorded }
+    guard let value = implicitly({ read(cpu, systemOperation, wrapped(linear), T.self) }) else { throw recorded }
     return value
   }
 
-  /// Writes at a linear address with the rights of CPL.
+  /// Writes at a linear address with the rights of CPL; what goes to the stack is the program's own access.
   func systemWrite<T: FixedWidthInteger & UnsignedInteger>(_ linear: UInt64, _ value: T, stack: Bool = false) throws(SegmentFault) {
-    guard write(cpu, stack ? stackOperation : systemOperation, wrapped(linear), value) else { throw recorded }
+    let done =
+      stack
+      ? write(cpu, stackOperation, wrapped(linear), value) : implicitly { write(cpu, systemOperation, wrapped(linear), value) }
+    guard done else { throw recorded }
   }
 
-  /// Whether a write would fault, without writing.
-  func systemProbe(_ linear: UInt64, stack: Bool = false) throws(SegmentFault) {
-    guard readForWrite(cpu, stack ? stackOperation : systemOperation, wrapped(linear), UInt8.self) != nil else { throw recorded }
+  /// Whether a write to a table or a task state would fault, without writing.
+  func systemProbe(_ linear: UInt64) throws(SegmentFault) {
+    guard implicitly({ readForWrite(cpu, systemOperation, wrapped(linear), UInt8.self) }) != nil else { throw recorded }
   }
 
   /// Outside IA-32e mode linear addresses have 32 bits.
