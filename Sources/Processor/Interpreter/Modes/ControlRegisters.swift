@@ -18,6 +18,8 @@ private enum CR4 {
   static let pae: UInt64 = 0x20
   /// A change of these changes what a walk finds: PSE, PAE, PGE, SMEP, SMAP.
   static let paging: UInt64 = 0x30_00B0
+  /// And of these loads PAE paging's page-directory pointers: PSE, PAE, PGE, SMEP.
+  static let pointers: UInt64 = 0x10_00B0
 }
 
 extension VCPU {
@@ -57,19 +59,25 @@ extension VCPU {
     if value & ~(Self.controlFour | (hasAccessPrevention ? AccessPrevention.controlFour : 0)) != 0 { return false }
     if value & CR4.pae == 0 && cpu.isLongModeActive { return false }
     let changed = cpu.pointee.cr4 ^ value
+    // PAE paging loads its page-directory pointers anew (SDM volume 3, 4.4.1).
+    let legacyPAE = cpu.pointee.cr0 & CR0.pg != 0 && value & CR4.pae != 0 && !cpu.isLongModeActive
+    if legacyPAE && changed & CR4.pointers != 0 && cpu.pointee.own_paging != 0 && !pageDirectoryPointersFit(cpu.pointee.cr3) {
+      return false
+    }
     cpu.pointee.cr4 = value
     if changed & CR4.paging != 0 { pagingChanged() }
     refreshVectorState(cpu)
     return true
   }
 
-  /// MOV to CR3; false for #GP(0). Bit 63 would say that nothing need be forgotten.
+  /// MOV to CR3; false for #GP(0): there is no PCID, so bit 63 is reserved like all others from MAXPHYADDR up.
   func setControlThree(_ value: UInt64) -> Bool {
-    if cpu.isLongModeActive && value >> 52 & 0x7FF != 0 { return false }
+    let physicalBits: UInt64 = cpu.pointee.own_paging != 0 ? UInt64(cpu.pointee.physical_bits) : 52
+    if cpu.isLongModeActive && value >> physicalBits != 0 { return false }
     // The page-directory pointers are looked at when they are loaded.
     let legacyPAE = cpu.pointee.cr0 & CR0.pg != 0 && cpu.pointee.cr4 & CR4.pae != 0 && !cpu.isLongModeActive
     if legacyPAE && cpu.pointee.own_paging != 0 && !pageDirectoryPointersFit(value) { return false }
-    setPageTableBase(value & ~(1 << 63))
+    setPageTableBase(value)
     return true
   }
 

@@ -1,0 +1,38 @@
+import CHost
+import Testing
+
+@testable import Processor
+
+/// What MOV to CR3 and CR4 refuses on a processor whose page tables are the guest's.
+@Suite struct ControlRegisterTests {
+  @Test func reservedBitsOfControlThree() throws {
+    let m = try ModeMachine(.long)
+    m.vcpu.ownPageTables(physicalBits: 40)
+    m.startLong()
+    for bit in UInt64(0)..<64 { #expect(m.vcpu.setControlThree(0x8000 | 1 << bit) == (bit < 40), "bit \(bit)") }
+    #expect(m.vcpu.setControlThree(0x8000))
+    #expect(m.cpu.pointee.cr3 == 0x8000)
+  }
+
+  @Test func pointersAreLoadedWithControlFour() throws {
+    let m = try ModeMachine(.long)
+    m.vcpu.ownPageTables(physicalBits: 40)
+    m.startProtected()
+    m.cpu.pointee.cr3 = 0x8000
+    // Writable is reserved in a page-directory pointer.
+    m.memory.store(UInt64(0x9003), at: 0x8000)
+    m.cpu.pointee.cr0 = 0x8000_0011
+    m.vcpu.pagingControlsChanged()
+    let pae: UInt64 = 0x20
+    #expect(!m.vcpu.setControlFour(pae))
+    #expect(m.cpu.pointee.cr4 == 0)
+    #expect(m.vcpu.setControlFour(0x10))
+    m.memory.store(UInt64(0x9001), at: 0x8000)
+    #expect(m.vcpu.setControlFour(pae))
+    m.memory.store(UInt64(0x9003), at: 0x8000)
+    for bit: UInt64 in [0x10, 0x80, 1 << 20] { #expect(!m.vcpu.setControlFour(pae | bit)) }
+    // These load nothing: OSFXSR, and leaving PAE paging.
+    #expect(m.vcpu.setControlFour(pae | 0x200))
+    #expect(m.vcpu.setControlFour(0))
+  }
+}
