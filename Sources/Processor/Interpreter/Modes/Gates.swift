@@ -44,9 +44,7 @@ extension VCPU {
     let selector = UInt16(truncatingIfNeeded: gate >> 16)
     var target = gate & 0xFFFF | (size > 2 ? gate >> 32 & 0xFFFF_0000 : 0)
     if long {
-      let place = cpu.pointee.gdt.base
-      let table = gateSelector & 4 == 0 ? place : cpu.pointee.ldt.base
-      let high: UInt64 = try readSystem(table &+ UInt64(gateSelector & 0xFFF8) &+ 8)
+      let high = try upperHalf(gateSelector)
       if high >> 40 & 0x1F != 0 { throw SegmentFault(.gp, selector: gateSelector) }
       target |= high << 32
     }

@@ -268,8 +268,7 @@ extension VCPU {
     if !d.isPresent { throw SegmentFault(.np, selector: selector) }
     var base = d.base
     if cpu.longMode {
-      let upper: UInt64 = try readSystem(cpu.pointee.gdt.base &+ UInt64(selector & 0xFFF8) &+ 8)
-      base |= upper << 32
+      base |= try upperHalf(selector) << 32
       if !isCanonical(base) { throw SegmentFault(.gp, selector: selector) }
     }
     var segment = pv_segment(base: base, limit: d.limit, selector: selector, attributes: d.attributes)

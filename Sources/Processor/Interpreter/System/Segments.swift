@@ -146,11 +146,17 @@ extension VCPU {
     return Descriptor(raw: try readSystem(address))
   }
 
-  private func descriptorAddress(_ selector: UInt16) -> UInt64? {
+  private func descriptorAddress(_ selector: UInt16, bytes: UInt32 = 8) -> UInt64? {
     let table = selector & 4 == 0 ? cpu.pointee.gdt : cpu.pointee.ldt
     if selector & 4 != 0 && table.selector & 0xFFFC == 0 { return nil }
     let offset = UInt32(selector & 0xFFF8)
-    return offset &+ 7 <= table.limit ? table.base &+ UInt64(offset) : nil
+    return offset &+ bytes &- 1 <= table.limit ? table.base &+ UInt64(offset) : nil
+  }
+
+  /// The second 8 bytes of a system descriptor of IA-32e mode; #GP(selector) where the table ends before them.
+  func upperHalf(_ selector: UInt16) throws(SegmentFault) -> UInt64 {
+    guard let address = descriptorAddress(selector, bytes: 16) else { throw SegmentFault(.gp, selector: selector) }
+    return try readSystem(address &+ 8)
   }
 
   /// Sets the accessed bit in the table, where the tables are in guest memory.

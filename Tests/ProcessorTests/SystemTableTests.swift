@@ -1,0 +1,45 @@
+import CHost
+import Testing
+
+@testable import Processor
+
+/// Descriptor tables that end, and that may not be written.
+@Suite struct SystemTableTests {
+  /// 64-bit code at level 0 whose #GP and #PF halt.
+  private func machine(_ code: [UInt8]) throws -> ModeMachine {
+    let m = try ModeMachine(.long)
+    m.memory.copyIn(code + [0xF4], at: ModeProgram.start)
+    m.startLong()
+    for vector in [13, 14] { m.setLongGate(vector, 0x7000 + UInt64(vector)) }
+    m.memory.copyIn([UInt8](repeating: 0xF4, count: 32), at: 0x7000)
+    m.cpu.pointee.gpr.4 = 0x6000
+    m.cpu.pointee.gpr.3 = 0x600
+    return m
+  }
+
+  /// The table has 8 bytes at F8, and system descriptors of 64-bit mode have 16.
+  @Test func secondHalfBeyondTheTable() throws {
+    // mov eax, selector; ltr ax or lldt ax
+    for (opcode, type) in [(UInt8(0xD8), UInt64(9)), (0xD0, 2)] {
+      for selector in [0xF8, 0xE8] {
+        let m = try machine([0xB8, UInt8(selector), 0, 0, 0, 0x0F, 0x00, opcode])
+        m.setTask(selector, ModeMachine.task, type: type)
+        // What lies behind the table would do.
+        m.memory.store(UInt64(0), at: ModeMachine.globalTable + 0x100)
+        #expect(m.run() == .halt)
+        let loaded = opcode == 0xD8 ? m.cpu.pointee.tr : m.cpu.pointee.ldt
+        #expect((loaded.selector == 0xE8) == (selector == 0xE8))
+        #expect((m.cpu.pointee.rip == 0x700E) == (selector == 0xF8))
+        if selector == 0xF8 { #expect(m.load(0x6000 - 48, UInt64.self) == 0xF8) }
+      }
+    }
+    // A call gate: call far qword [rbx]
+    let m = try machine([0x48, 0xFF, 0x1B])
+    m.memory.store(UInt16(0xF8), at: 0x608)
+    m.setDescriptor(0xF8, 0x0000_8C00_0018_7000)
+    m.memory.store(UInt64(0), at: ModeMachine.globalTable + 0x100)
+    #expect(m.run() == .halt)
+    #expect(m.cpu.pointee.rip == 0x700E)
+    #expect(m.load(0x6000 - 48, UInt64.self) == 0xF8)
+  }
+}
