@@ -42,4 +42,27 @@ import Testing
     #expect(m.cpu.pointee.rip == 0x700E)
     #expect(m.load(0x6000 - 48, UInt64.self) == 0xF8)
   }
+
+  /// A far call that cannot mark its code segment as accessed has pushed nothing.
+  @Test func markingComesBeforePushing() throws {
+    for isGate in [false, true] {
+      let m = try machine([0x48, 0xFF, 0x1B])
+      m.setDescriptor(0x18, 0x00AF_9B00_0000_FFFF)
+      m.setDescriptor(0x30, 0x00AF_9A00_0000_FFFF)
+      // A call gate to it at 40.
+      m.setDescriptor(0x40, 0x0000_8C00_0030_7000)
+      m.setDescriptor(0x48, 0)
+      m.memory.store(UInt64(0x7000), at: 0x600)
+      m.memory.store(UInt16(isGate ? 0x40 : 0x30), at: 0x608)
+      // The same memory at 2 MiB, not to be written.
+      m.memory.store(UInt64(0x81), at: 0xA008)
+      m.vcpu.flushTranslations()
+      m.cpu.pointee.gdt.base = 0x20_0000 + ModeMachine.globalTable
+      #expect(m.run() == .halt)
+      #expect(m.cpu.pointee.rip == 0x700F)
+      #expect(m.cpu.pointee.cr2 == 0x20_0000 + ModeMachine.globalTable + 0x35)
+      #expect(m.load(0x6000 - 48, UInt64.self) == 3)
+      #expect(m.load(0x6000 - 16, UInt64.self) == 0x6000)
+    }
+  }
 }

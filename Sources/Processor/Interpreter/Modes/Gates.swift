@@ -56,6 +56,8 @@ extension VCPU {
     if !code.isPresent { throw SegmentFault(.np, selector: selector) }
     if long ? !isCanonical(target) : target > UInt64(code.limit) { throw SegmentFault(.gp, 0) }
     let newCPL = code.isConforming ? cpl : code.dpl
+    // Before the stack, so that nothing has moved if it faults.
+    try markAccessed(selector, code)
     if newCPL < cpl {
       if long {
         try callInnerLong(op, code, selector, newCPL)
@@ -65,7 +67,6 @@ extension VCPU {
     } else if call {
       guard pushReturn(op, size) else { return raise(cpu, op) }
     }
-    try markAccessed(selector, code)
     setSegment(Int(PV_CS), selector: selector & 0xFFFC | UInt16(truncatingIfNeeded: newCPL), descriptor: code.raw | 1 << 40)
     return leave(cpu, cpu.codeLinear(target))
   }

@@ -94,10 +94,11 @@ extension VCPU {
     if cpu.isArchitectural, let done = try transferThroughSystem(op, selector, call: call) { return done.leaving }
     let d = try codeDescriptor(jumpingTo: selector)
     try check(offset, in: d)
+    // Before the stack, so that nothing has moved if it faults.
+    try markAccessed(selector, d)
     if call {
       guard pushReturn(op, size) else { return raise(cpu, op) }
     }
-    try markAccessed(selector, d)
     setSegment(Int(PV_CS), selector: selector & 0xFFFC | UInt16(truncatingIfNeeded: cpu.pointee.cpl), descriptor: d.raw)
     return leave(cpu, cpu.codeLinear(offset))
   }
