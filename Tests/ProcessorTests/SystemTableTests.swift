@@ -65,4 +65,29 @@ import Testing
       #expect(m.load(0x6000 - 16, UInt64.self) == 0x6000)
     }
   }
+
+  /// A task of virtual-8086 mode has a local table, which its monitor goes on with.
+  @Test func localTableOfVirtual8086Task() throws {
+    let m = try ModeMachine(.tasks)
+    m.startProtected()
+    m.setTask(0x48, ModeMachine.task)
+    m.setTask(0x50, 0xA00)
+    m.setTask(0x58, 0xB00, type: 2, limit: 0x1F)
+    m.memory.store(UInt32(0x5F00), at: 0xA04)
+    m.memory.store(UInt32(0x10), at: 0xA08)
+    m.memory.store(UInt32(0x10), at: 0xA20)
+    m.memory.store(UInt32(0x2_0002), at: 0xA24)
+    for n in UInt64(0)..<6 { m.memory.store(UInt32(0x500), at: 0xA48 + n * 4) }
+    m.memory.store(UInt32(0x58), at: 0xA60)
+    // HLT is refused.
+    m.memory.store(UInt8(0xF4), at: 0x5010)
+    m.setGate(13, 0x7100)
+    m.memory.store(UInt8(0xF4), at: 0x7100)
+    #expect(m.run() == .halt)
+    #expect(m.cpu.pointee.rip == 0x7101)
+    #expect(m.load(0x5F00 - 36, UInt32.self) == 0x10)
+    #expect(m.cpu.pointee.ldt.selector == 0x58)
+    #expect(m.cpu.pointee.ldt.base == 0xB00)
+    #expect(m.cpu.pointee.ldt.limit == 0x1F)
+  }
 }

@@ -141,16 +141,16 @@ extension VCPU {
   /// Loads the new task's segments from the selectors that are in place, and pushes the error code.
   private func enterTask(_ kind: TaskSwitch, _ external: UInt32) throws(SegmentFault) {
     let offset = cpu.pointee.rip
+    let local = cpu.pointee.ldt.selector
+    if local & 0xFFFC != 0 {
+      let code = UInt32(local & 0xFFFC) | external
+      guard local & 4 == 0, let d = try descriptor(local), d.isSystem, d.type == 2, d.isPresent else { throw SegmentFault(.ts, code) }
+      cpu.pointee.ldt = pv_segment(base: d.base, limit: d.limit, selector: local, attributes: d.attributes)
+    }
     if cpu.isVirtual8086 {
       for register in 0..<6 { setParagraph(register, segment(register).selector) }
       cpu.pointee.rip = cpu.codeLinear(offset)
     } else {
-      let local = cpu.pointee.ldt.selector
-      if local & 0xFFFC != 0 {
-        let code = UInt32(local & 0xFFFC) | external
-        guard local & 4 == 0, let d = try descriptor(local), d.isSystem, d.type == 2, d.isPresent else { throw SegmentFault(.ts, code) }
-        cpu.pointee.ldt = pv_segment(base: d.base, limit: d.limit, selector: local, attributes: d.attributes)
-      }
       let cpl = cpu.pointee.cpl
       try loadTaskCode(cpl, external)
       cpu.pointee.rip = cpu.codeLinear(offset)
