@@ -27,4 +27,31 @@ import Testing
     #expect(machine.memory.load(0xF0100, as: UInt32.self).map { $0 & 0xFF_FFFF } == 0xBBAA5A)
     #expect(!machine.board.hasMemory(place))
   }
+
+  @Test func whatIsBehindAWindowShowsAgain() throws {
+    var options = RunOptions()
+    options.type = .hvm
+    options.memory = 16
+    let machine = try PCMachine.make(options: options, console: LockstepConsole(isInteractive: false), say: { _ in })
+    final class Nothing: MemoryHandler {
+      func readMemory(_ offset: UInt64, size: Int) -> UInt64 { 0 }
+      func writeMemory(_ offset: UInt64, size: Int, value: UInt64) {}
+    }
+    let handler = Nothing()
+    // A base address register whose size is asked for lies over the flash for a moment.
+    let places: [(Range<UInt64>, PageKind)] = [
+      (0xFF00_0000..<0x1_0000_0000, .rom), (0xF0000..<0x100000, .rom), (0x10_0000..<0x10_1000, .ram), (0xE000_0000..<0xE000_1000, .absent),
+    ]
+    for (place, kind) in places {
+      let last = Int((place.upperBound - 1) >> 12)
+      let bytes = machine.memory.load(place.upperBound - 16, as: UInt64.self)
+      machine.board.claimMemory(place, by: handler)
+      #expect(machine.memory.kind(ofFrame: last) == .device)
+      machine.board.releaseMemory(place, by: handler)
+      #expect(machine.memory.kind(ofFrame: last) == kind, "\(place)")
+      #expect(machine.memory.load(place.upperBound - 16, as: UInt64.self) == bytes)
+    }
+    // Below the flash, where the 16 MiB began, there is nothing.
+    #expect(machine.memory.kind(ofFrame: 0xFF000) == .absent)
+  }
 }

@@ -50,6 +50,7 @@ extension PCMachine {
     memory.setKind(.ram, frames: frames(firmware.range))
     memory.copyIn(firmware.bytes, at: firmware.range.lowerBound)
     memory.setKind(.rom, frames: frames(firmware.range))
+    flash = firmware.range
     let (address, bytes) = firmware.alias
     shadow.rom.replaceSubrange((Int(address) - ShadowMemory.start)..., with: bytes)
     for segment in 0..<16 { show(rom: segment, access: []) }
@@ -107,13 +108,21 @@ extension PCMachine {
     }
     for frame in frames(place) {
       let page = UInt64(frame) << 12..<UInt64(frame + 1) << 12
-      if !board.hasMemory(page) { memory.setKind(isRAM(page.lowerBound) ? .ram : .absent, frames: frame..<frame + 1) }
+      if !board.hasMemory(page) { memory.setKind(kindBehindDevices(page.lowerBound), frames: frame..<frame + 1) }
     }
   }
 
-  /// Whether RAM shows where no device does: not behind the display's memory.
-  private func isRAM(_ address: UInt64) -> Bool {
-    !(0xA0000..<0xC0000).contains(address) && map.ram.contains { $0.contains(address) }
+  /// What shows at an address where no device does.
+  private func kindBehindDevices(_ address: UInt64) -> PageKind {
+    switch address {
+    // Behind the display's memory there is nothing to see.
+    case 0xA0000..<0xC0000: return .absent
+    case PCIHostBridge.segmentsStart..<0x100000:
+      let access = parts.hostBridge.segments[Int((address - PCIHostBridge.segmentsStart) / PCIHostBridge.segmentSize)]
+      return access.contains([.reads, .writes]) ? .ram : .rom
+    case flash: return .rom
+    default: return map.ram.contains { $0.contains(address) } ? .ram : .absent
+    }
   }
 
   /// SMRAM opened or closed: RAM or the display's memory at 0xa0000.

@@ -21,6 +21,8 @@ public final class PCMachine: GuestMachine {
   var images: [any BlockDevice] = []
   /// Content of the ROM area's RAM while ROM shows there, and of the ROM.
   var shadow = ShadowMemory()
+  /// Where the BIOS's flash is, below 4 GiB.
+  var flash: Range<UInt64> = 0..<0
   var counters = ExitCounters()
   /// The screen on the terminal, and what is typed there as keys.
   var display: TerminalDisplay?
