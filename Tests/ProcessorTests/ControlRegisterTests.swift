@@ -3,7 +3,7 @@ import Testing
 
 @testable import Processor
 
-/// What MOV to CR3 and CR4 refuses on a processor whose page tables are the guest's.
+/// What MOV to CR3 and CR4 refuses on a processor whose page tables are the guest's, and what the platform is told of.
 @Suite struct ControlRegisterTests {
   @Test func reservedBitsOfControlThree() throws {
     let m = try ModeMachine(.long)
@@ -34,5 +34,18 @@ import Testing
     // These load nothing: OSFXSR, and leaving PAE paging.
     #expect(m.vcpu.setControlFour(pae | 0x200))
     #expect(m.vcpu.setControlFour(0))
+  }
+
+  @Test func movesOfTheTimeStampCounterAreTold() throws {
+    let m = try ModeMachine(.realMode)
+    final class Told {
+      var offsets: [UInt64] = []
+    }
+    let told = Told()
+    let vcpu = m.vcpu
+    vcpu.system.timeStampMoved = { [unowned vcpu] in told.offsets.append(vcpu.timeStampOffset) }
+    #expect(vcpu.setOwnRegister(0x10, vcpu.now &+ 5000) == true)
+    #expect(vcpu.setOwnRegister(0x3B, 100) == true)
+    #expect(told.offsets == [5000, 100])
   }
 }

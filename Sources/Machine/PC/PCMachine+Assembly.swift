@@ -152,8 +152,8 @@ extension PCMachine {
       return done
     }
     vcpu.system.readMSR = { interrupts.readMSR($0) }
+    vcpu.system.timeStampMoved = { interrupts.timeStampOffset = vcpu.timeStampOffset }
     vcpu.system.writeMSR = { number, value in
-      interrupts.timeStampOffset = vcpu.timeStampOffset
       defer { vcpu.cpu.pointee.cr8 = UInt64(interrupts.taskPriority) }
       return interrupts.writeMSR(number, value)
     }

@@ -98,11 +98,12 @@ extension LocalAPIC {
   func appoint() {
     registers.timer.isParked = false
     var due: Cycles?
-    if isEnabled, registers.vectors[0] & 0x10000 == 0 {
-      if isDeadline {
-        let deadline = registers.timer.deadline
-        if deadline != 0 { due = isPast(deadline) ? board.now : deadline &- timeStampOffset }
-      } else if isPeriodic, registers.requests.contains(timerVector) {
+    if isDeadline {
+      // It disarms when it has passed, also where its entry is masked then.
+      let deadline = registers.timer.deadline
+      if deadline != 0 { due = isPast(deadline) ? board.now : deadline &- timeStampOffset }
+    } else if isEnabled, registers.vectors[0] & 0x10000 == 0 {
+      if isPeriodic, registers.requests.contains(timerVector) {
         registers.timer.isParked = true
       } else if let tick = registers.timer.nextExpiry(after: tick, isPeriodic: isPeriodic) {
         due = board.cycles(ofTicks: tick, at: configuration.frequency)

@@ -187,6 +187,28 @@ import Testing
     rig.test.advance(to: 7000)
     #expect(rig.system.acknowledge() == 0x41)
     rig.write(0xB0, 0)
+    // Software moves the counter: the deadline is the counter's, so it is earlier now.
+    #expect(rig.system.writeMSR(0x6E0, 1_020_000))
+    rig.system.timeStampOffset = 1_010_000
+    rig.test.advance(to: 9999)
+    #expect(!rig.system.isPending)
+    rig.test.advance(to: 10_000)
+    #expect(rig.system.acknowledge() == 0x41)
+    rig.write(0xB0, 0)
+    // One that passes while its entry is masked is over; one that is still to come is not.
+    rig.write(0x320, 0x50041)
+    #expect(rig.system.writeMSR(0x6E0, 1_021_000))
+    rig.test.advance(to: 12_000)
+    rig.write(0x320, 0x40041)
+    rig.test.advance(by: 0)
+    #expect(rig.system.readMSR(0x6E0) == 0)
+    #expect(rig.system.acknowledge() == nil)
+    rig.write(0x320, 0x50041)
+    #expect(rig.system.writeMSR(0x6E0, 1_023_000))
+    rig.write(0x320, 0x40041)
+    rig.test.advance(to: 13_000)
+    #expect(rig.system.acknowledge() == 0x41)
+    rig.write(0xB0, 0)
     // One that has passed fires at once, 0 is none.
     #expect(rig.system.writeMSR(0x6E0, 1))
     rig.test.advance(by: 0)

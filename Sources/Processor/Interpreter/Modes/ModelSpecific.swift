@@ -79,9 +79,11 @@ extension VCPU {
       let change = value &- (cpu.now &+ cpu.pointee.tsc_offset)
       cpu.pointee.tsc_offset = cpu.pointee.tsc_offset &+ change
       modelSpecific.timeStampAdjust = modelSpecific.timeStampAdjust &+ change
+      if let moved = system.timeStampMoved { withHostModes(moved) }
     case 0x3B:
       cpu.pointee.tsc_offset = cpu.pointee.tsc_offset &+ (value &- modelSpecific.timeStampAdjust)
       modelSpecific.timeStampAdjust = value
+      if let moved = system.timeStampMoved { withHostModes(moved) }
     case 0x8B: break
     case 0x174: cpu.pointee.sysenter_cs = value & 0xFFFF_FFFF
     case 0x175: return setAddress(\.sysenter_esp, value)

@@ -17,6 +17,8 @@ public struct SystemHooks {
   public var portInRow: ((UInt16, Int, UnsafeMutableRawBufferPointer) -> Int)?
   /// Elements of REP OUTS at once, likewise.
   public var portOutRow: ((UInt16, Int, UnsafeRawBufferPointer) -> Int)?
+  /// Software moved the time-stamp counter (`VCPU.timeStampOffset`).
+  public var timeStampMoved: (() -> Void)?
   /// A control register was written at CPL 0 (its number), or CPL changed (-1): translations may be stale.
   public var controlWritten: ((Int) -> Void)?
   /// INVLPG of a linear address, or nil: INVPCID of more than one.
