@@ -23,6 +23,7 @@ var targets: [Target] = [
   library("CSlirp", path: "Sources/CSlirp", apt: "libslirp-dev"),
   library("CCrypto", path: "Sources/CCrypto", apt: "libssl-dev"),
   library("CCapstone", path: "Sources/CCapstone", apt: "libcapstone-dev"),
+  .target(name: "Random", swiftSettings: safe),
   .target(name: "X86", swiftSettings: safe),
   .target(name: "GuestMemory", dependencies: ["CHost"], swiftSettings: hot),
   .target(name: "Processor", dependencies: ["X86", "GuestMemory", "CHost"], swiftSettings: hot),
@@ -46,11 +47,11 @@ var targets: [Target] = [
       "Hypervisor", "Xenstore", "BackEnds", "Motherboard", "Storage", "HostLinks", "Configuration", "Processor",
       "GuestMemory", "Devices", "Compression", "X86", "CCrypto", .product(name: "Logging", package: "swift-log"),
     ], swiftSettings: safe),
-  .target(name: "Silicon", dependencies: ["Processor", "GuestMemory", "X86", "CHost"], swiftSettings: hot),
+  .target(name: "Silicon", dependencies: ["Random", "Processor", "GuestMemory", "X86", "CHost"], swiftSettings: hot),
   .executableTarget(
     name: "paravane-fuzz",
     dependencies: [
-      "Silicon", "X86", "Processor", "GuestMemory", "Hypervisor", "Devices", "Compression", "Xenstore", "BackEnds",
+      "Random", "Silicon", "X86", "Processor", "GuestMemory", "Hypervisor", "Devices", "Compression", "Xenstore", "BackEnds",
       "Motherboard", "HostLinks", "Storage", "Configuration", "CHost",
     ], swiftSettings: safe),
   .executableTarget(
@@ -61,12 +62,11 @@ var targets: [Target] = [
     ], swiftSettings: safe),
 ]
 
-// What tests of several modules share.
-targets.append(.target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: safe))
 // Every module's tests stand beside it by name; CCapstone is a test's oracle only.
 let extraTestDependencies: [String: [Target.Dependency]] = [
-  "X86": ["CCapstone"], "Processor": ["CHost", "X86", "GuestMemory", "CCapstone", "TestSupport"], "Hypervisor": ["TestSupport"],
-  "Storage": ["TestSupport"], "Xenstore": ["TestSupport"], "BackEnds": ["TestSupport"],
+  "X86": ["CCapstone", "Random"], "Processor": ["CHost", "X86", "GuestMemory", "CCapstone", "Random"], "Hypervisor": ["Random"],
+  "Storage": ["Random"], "Xenstore": ["Random"], "BackEnds": ["Random"], "Compression": ["Random"], "Configuration": ["Random"],
+  "Silicon": ["Random"],
 ]
 let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
 for name in targets.filter({ $0.type == .regular || $0.type == .executable }).map(\.name) {

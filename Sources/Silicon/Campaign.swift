@@ -1,5 +1,6 @@
 import CHost
 import Processor
+import Random
 import X86
 
 #if canImport(Glibc)

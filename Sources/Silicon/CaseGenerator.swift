@@ -1,4 +1,5 @@
 import CHost
+import Random
 import X86
 
 /// One instruction with everything that it starts from. The state itself is in the host's record.

@@ -1,4 +1,5 @@
 import CHost
+import Random
 import X86
 
 // What single instructions want of their operands, so that most cases get past their checks.

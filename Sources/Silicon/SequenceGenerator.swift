@@ -1,4 +1,5 @@
 import CHost
+import Random
 import X86
 
 // Several instructions in a row, for what single ones do not show: flags and registers carried from one to the next, operations

@@ -1,5 +1,6 @@
 import CHost
 import Foundation
+import Random
 import Silicon
 
 /// Something that takes hostile input. One round is the same for the same random numbers.

@@ -1,7 +1,7 @@
 import Devices
 import HostLinks
+import Random
 import Storage
-import TestSupport
 import Xenstore
 
 @testable import BackEnds
@@ -95,10 +95,10 @@ class FakeGuest: GuestInterface {
 
 /// A guest whose shared memory reads as something else each time.
 final class HostileGuest: FakeGuest {
-  var random: SplitMix
+  var random: SeededRandom
   /// Reads of at most this many bytes are made up (rings, descriptors).
   var lies = false
-  init(seed: UInt64) { random = SplitMix(seed) }
+  init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
   override func copyOut(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Bool {
     guard lies else { return super.copyOut(address, into: buffer) }

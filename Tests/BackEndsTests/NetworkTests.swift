@@ -1,5 +1,5 @@
 import HostLinks
-import TestSupport
+import Random
 import Testing
 import Xenstore
 
@@ -393,7 +393,7 @@ struct NetworkTests {
   }
 
   @Test(arguments: [0, 1, 2, 3, 4, 7, 1459, 1460]) func sumsAreThoseOfTheSlowWay(_ count: Int) {
-    var random = SplitMix(UInt64(count))
+    var random = SeededRandom(seed: UInt64(count))
     let bytes = (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
     #expect(InternetChecksum.fold(InternetChecksum.sum(bytes[...])) == Sample.reference(bytes))
     #expect(InternetChecksum.fold(InternetChecksum.sum(bytes[...], 0x1234)) == Sample.reference([0x12, 0x34] + bytes))
@@ -439,7 +439,7 @@ struct NetworkTests {
 
   @Test(arguments: 1...6 as ClosedRange<UInt64>) func aGuestThatLiesIsSurvived(_ seed: UInt64) {
     let guest = HostileGuest(seed: seed)
-    var random = SplitMix(seed)
+    var random = SeededRandom(seed: seed)
     for _ in 0..<40 {
       let front = FrontCard(guest: guest) { $0.maximumQueues = 2 }
       front.connect(queues: 2)
@@ -457,7 +457,7 @@ struct NetworkTests {
   }
 
   @Test(arguments: 1...4 as ClosedRange<UInt64>) func framesOfAnyKindAreTakenApart(_ seed: UInt64) {
-    var random = SplitMix(seed)
+    var random = SeededRandom(seed: seed)
     for _ in 0..<4000 {
       var frame = [
         Sample.ipv4(6, Sample.tcp([1, 2, 3])), Sample.ipv6(6, Sample.tcp([1, 2])), Sample.ipv6(0, Sample.udp([1])),

@@ -1,4 +1,5 @@
 import Foundation
+import Random
 import Testing
 
 @testable import Compression
@@ -55,24 +56,18 @@ struct CompressionTests {
   }
 
   @Test func hostileBytesNeverTrapAndNeverPassTheLimit() {
-    var state: UInt64 = 0x9E37_79B9_7F4A_7C15
-    func random() -> UInt64 {
-      state ^= state << 13
-      state ^= state >> 7
-      state ^= state << 17
-      return state
-    }
+    var random = SeededRandom(seed: 1)
     for sample in Samples.small + Samples.large {
       let original = bytes(sample)
       for _ in 0..<60 {
         var data = original
-        for _ in 0...(random() % 4) { data[Int(random() % UInt64(data.count))] = UInt8(truncatingIfNeeded: random()) }
+        for _ in 0...random.below(4) { data[Int(random.below(UInt64(data.count)))] = UInt8(truncatingIfNeeded: random.next()) }
         if let out = try? decompress(data, format: format(sample), limit: 100_000) { #expect(out.count <= 100_000) }
       }
     }
     var room = [UInt8](repeating: 0, count: 5000)
     for _ in 0..<3000 {
-      let noise = (0..<(random() % 64)).map { _ in UInt8(truncatingIfNeeded: random()) }
+      let noise = (0..<random.below(64)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
       _ = room.withUnsafeMutableBytes { target in
         noise.withUnsafeBytes { source in try? decodeLZO1X(source, into: target) }
       }

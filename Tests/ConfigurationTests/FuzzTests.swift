@@ -1,18 +1,7 @@
+import Random
 import Testing
 
 @testable import Configuration
-
-/// xorshift64*: the same numbers everywhere.
-struct SeededRandom: RandomNumberGenerator {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-  mutating func next() -> UInt64 {
-    state ^= state >> 12
-    state ^= state << 25
-    state ^= state >> 27
-    return state &* 0x2545_F491_4F6C_DD1D
-  }
-}
 
 /// No text ends a parser but with a value or an error.
 struct FuzzTests {
@@ -31,7 +20,7 @@ struct FuzzTests {
   }
 
   @Test func configurationsNeverHarm() throws {
-    var random = SeededRandom(1)
+    var random = SeededRandom(seed: 1)
     var accepted = 0
     for _ in 0..<6000 {
       let text = text(&random)
@@ -48,7 +37,7 @@ struct FuzzTests {
   }
 
   @Test func specificationsNeverHarm() throws {
-    var random = SeededRandom(2)
+    var random = SeededRandom(seed: 2)
     for _ in 0..<6000 {
       let text = text(&random)
       if let disk = try? DiskSpecification(parsing: text) {
@@ -73,7 +62,7 @@ struct FuzzTests {
         return out + "\""
       }
     }
-    var random = SeededRandom(3)
+    var random = SeededRandom(seed: 3)
     func value(_ depth: Int) -> XLConfiguration.Value {
       switch Int.random(in: 0..<(depth > 3 ? 2 : 3), using: &random) {
       case 0: return .number(Int64.random(in: .min ... .max, using: &random))

@@ -1,3 +1,4 @@
+import Random
 import Testing
 
 @testable import Hypervisor
@@ -157,22 +158,16 @@ struct DomainBuilderImageTests {
   }
 
   @Test func damagedFilesNeverTrap() {
-    var state: UInt64 = 0x1234_5678_9ABC_DEF1
-    func random() -> UInt64 {
-      state ^= state << 13
-      state ^= state >> 7
-      state ^= state << 17
-      return state
-    }
+    var random = SeededRandom(seed: 1)
     let originals = [elf, SampleKernel.bzImage(payload: SampleKernel.gzip(elf)), SampleKernel.small(linux: false, hypercallPage: true)]
     for original in originals {
       for cut in stride(from: 0, to: original.count, by: 37) { _ = failure(Array(original.prefix(cut))) }
       for _ in 0..<600 {
         var bytes = original
         // Headers and notes are where damage bites.
-        for _ in 0...(random() % 4) {
-          let near = random() & 1 == 0 ? UInt64(min(700, bytes.count)) : UInt64(bytes.count)
-          bytes[Int(random() % near)] = UInt8(truncatingIfNeeded: random() & 1 == 0 ? random() : 0xFF)
+        for _ in 0...random.below(4) {
+          let near = random.next() & 1 == 0 ? UInt64(min(700, bytes.count)) : UInt64(bytes.count)
+          bytes[Int(random.below(near))] = UInt8(truncatingIfNeeded: random.next() & 1 == 0 ? random.next() : 0xFF)
         }
         _ = failure(bytes)
       }

@@ -1,6 +1,6 @@
 import GuestMemory
 import Processor
-import TestSupport
+import Random
 import Testing
 
 @testable import Hypervisor
@@ -11,7 +11,7 @@ import Testing
   @Test(arguments: [1, 2, 3, 4, 5, 6])
   func countsStayExact(seed: UInt64) throws {
     let f = try MemoryFixture(order: seed.isMultiple(of: 2) ? .scattered(seed: seed) : .identity, vcpus: 2)
-    var g = SplitMix(state: seed)
+    var g = SeededRandom(seed: seed)
     f.domain.assists = 4
     for pfn in 40...59 { f.protect(pfn) }
     var done = 0
@@ -33,7 +33,7 @@ import Testing
     #expect(done > 800, "\(done)")
   }
 
-  private func frame(_ f: MemoryFixture, _ g: inout SplitMix) -> UInt64 {
+  private func frame(_ f: MemoryFixture, _ g: inout SeededRandom) -> UInt64 {
     switch Int.random(in: 0..<40, using: &g) {
     case 0: return f.frames.frameCount + 5
     case 1: return f.frames.m2pBase
@@ -44,12 +44,12 @@ import Testing
     }
   }
 
-  private func value(_ f: MemoryFixture, _ g: inout SplitMix) -> UInt64 {
+  private func value(_ f: MemoryFixture, _ g: inout SeededRandom) -> UInt64 {
     let flags: [UInt64] = [0x67, 0x65, 0x63, 0x61, 0x25, 0x27, 0x05, 0x64, 0, 1 << 63 | 0x67, 0xE7, 0x6F]
     return frame(f, &g) << 12 | flags.randomElement(using: &g)!
   }
 
-  private func operation(_ f: MemoryFixture, _ v: PVCPU, _ g: inout SplitMix) -> Int64 {
+  private func operation(_ f: MemoryFixture, _ v: PVCPU, _ g: inout SeededRandom) -> Int64 {
     let slot = [0, 1, 2, 100, 256, 272, 273, 511].randomElement(using: &g)!
     let tables = f.tables
     switch Int.random(in: 0..<24, using: &g) {
@@ -88,7 +88,7 @@ import Testing
   }
 
   /// Looks at addresses that were mapped lately, so that translations are held while the tables change, and at others.
-  private func compareTranslations(_ f: MemoryFixture, _ g: inout SplitMix, _ recent: inout [UInt64]) {
+  private func compareTranslations(_ f: MemoryFixture, _ g: inout SeededRandom, _ recent: inout [UInt64]) {
     let slots: [UInt64] = [0, 1, 2, 100]
     var linear = Bool.random(using: &g) ? MemoryFixture.base : 0
     for shift: UInt64 in [30, 21, 12] { linear |= slots.randomElement(using: &g)! << shift }

@@ -3,6 +3,7 @@
   import Foundation
   import Glibc
   import GuestMemory
+  import Random
   import Testing
   import X86
 
@@ -50,7 +51,7 @@
       guard Self.hostHasAll else { return }
       let environment = ProcessInfo.processInfo.environment
       let count = environment["PARAVANE_SILICON_COUNT"].flatMap { Int($0) } ?? 5_000
-      var g = Generator(state: environment["PARAVANE_SILICON_SEED"].flatMap { UInt64($0) } ?? 0x1234_5678_9ABC_DEF1)
+      var g = SeededRandom(seed: environment["PARAVANE_SILICON_SEED"].flatMap { UInt64($0) } ?? 0x1234_5678_9ABC_DEF1)
       func map(_ address: UInt64, _ bytes: Int, _ protection: Int32) -> UnsafeMutableRawPointer? {
         let p = mmap(
           UnsafeMutableRawPointer(bitPattern: UInt(address)), bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0)

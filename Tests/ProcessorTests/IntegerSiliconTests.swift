@@ -3,10 +3,30 @@
   import Foundation
   import Glibc
   import GuestMemory
+  import Random
   import Testing
   import X86
 
   @testable import Processor
+
+  extension SeededRandom {
+    /// An operand: often one with few or all bits set, or a short one.
+    mutating func value() -> UInt64 {
+      let r = next()
+      switch below(12) {
+      case 0: return 0
+      case 1: return 1
+      case 2: return ~0
+      case 3: return 1 << (r & 63)
+      case 4: return 0x8000_0000_8000_8080
+      case 5: return 0x7FFF_FFFF_7FFF_7F7F
+      case 6: return r & 0xFF
+      case 7: return r & 0xFFFF
+      case 8: return r & 0xFFFF_FFFF
+      default: return r
+      }
+    }
+  }
 
   /// Runs general-purpose instructions on the host's own processor and compares registers, flags and memory.
   @Suite(.serialized) struct IntegerSiliconTests {
@@ -33,31 +53,6 @@
       return flags.isSuperset(of: ["adx", "bmi1", "bmi2", "abm", "popcnt", "movbe", "sse4_2", "cx16", "sse2"])
     }()
 
-    struct Generator: RandomNumberGenerator {
-      var state: UInt64
-      mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state
-      }
-      mutating func value() -> UInt64 {
-        let r = next()
-        switch next() % 12 {
-        case 0: return 0
-        case 1: return 1
-        case 2: return ~0
-        case 3: return 1 << (r & 63)
-        case 4: return 0x8000_0000_8000_8080
-        case 5: return 0x7FFF_FFFF_7FFF_7F7F
-        case 6: return r & 0xFF
-        case 7: return r & 0xFFFF
-        case 8: return r & 0xFFFF_FFFF
-        default: return r
-        }
-      }
-    }
-
     static func hex(_ bytes: [UInt8]) -> String { bytes.map { String($0, radix: 16) }.joined(separator: " ") }
     static func setRegister(_ cpu: CPU, _ r: Int, _ value: UInt64) {
       UnsafeMutableRawPointer(cpu).storeBytes(of: value, toByteOffset: r * 8, as: UInt64.self)
@@ -80,7 +75,7 @@
       return code
     }
 
-    static func candidate(_ g: inout Generator) -> [UInt8] {
+    static func candidate(_ g: inout SeededRandom) -> [UInt8] {
       var bytes: [UInt8] = []
       func random() -> UInt8 { UInt8.random(in: 0...255, using: &g) }
       if g.next() % 5 == 0 {  // VEX
@@ -106,7 +101,7 @@
       let environment = ProcessInfo.processInfo.environment
       let count = environment["PARAVANE_SILICON_COUNT"].flatMap { Int($0) } ?? 8_000
       let seed = environment["PARAVANE_SILICON_SEED"].flatMap { UInt64($0) } ?? 88_172_645_463_325_252
-      var g = Generator(state: seed)
+      var g = SeededRandom(seed: seed)
       let raw = mmap(
         UnsafeMutableRawPointer(bitPattern: UInt(Self.window)), Self.windowBytes, PROT_READ | PROT_WRITE,
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0)

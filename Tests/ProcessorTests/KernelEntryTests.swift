@@ -1,5 +1,5 @@
 import CHost
-import TestSupport
+import Random
 import Testing
 
 @testable import Processor
@@ -58,7 +58,7 @@ import Testing
 
   @Test(arguments: [3, 40, 400] as [UInt64]) func cutAndInterruptedAnywhere(longest: UInt64) throws {
     let machines = [try machine(translator: false, slowly: true), try machine(translator: true)]
-    var random = SplitMix(longest)
+    var random = SeededRandom(seed: longest)
     for round in 0..<3000 {
       let cycles = 1 + random.below(longest)
       let interrupts = random.below(4) == 0

@@ -1,5 +1,6 @@
 #if arch(x86_64)
   import CHost
+  import Random
   import Testing
   import X86
 
@@ -41,9 +42,9 @@
     }
 
     /// Encodings of every MMX form: 0F opcodes with mm0,mm1 and mm0,[rsi]; the shifts by immediates; SSSE3; word moves.
-    func forms(_ random: inout Seeded) -> [[UInt8]] {
+    func forms(_ random: inout SeededRandom) -> [[UInt8]] {
       var list: [[UInt8]] = []
-      let immediate = { (r: inout Seeded) in UInt8(truncatingIfNeeded: r.next() % 3 == 0 ? r.next() : r.next() % 20) }
+      let immediate = { (r: inout SeededRandom) in UInt8(truncatingIfNeeded: r.next() % 3 == 0 ? r.next() : r.next() % 20) }
       for opcode in Array(UInt8(0x60)...0x6D) + [0x6F, 0x74, 0x75, 0x76, 0x7E, 0x7F] + Array(UInt8(0xD1)...0xFE) {
         for modrm: UInt8 in [0xC1, 0x06] { list.append([0x0F, opcode, modrm]) }
       }
@@ -68,7 +69,7 @@
       return list
     }
 
-    func word(_ random: inout Seeded) -> UInt64 {
+    func word(_ random: inout SeededRandom) -> UInt64 {
       let corners: [UInt64] = [0, ~0, 0x8000_8000_8000_8000, 0x7FFF_7FFF_7FFF_7FFF, 0x8080_8080_8080_8080, 0x8000_0000_8000_0000]
       switch random.next() % 4 {
       case 0: return corners[Int(random.next() % 6)]
@@ -80,7 +81,7 @@
     @Test func matchesTheHost() throws {
       let unit = try #require(RealUnit())
       let bench = try SystemBench()
-      var random = Seeded(state: 88_172_645_463_325_252)
+      var random = SeededRandom(seed: 88_172_645_463_325_252)
       var seen = Set<String>()
       var problems: [String] = []
       for round in 0..<30 {

@@ -30,14 +30,3 @@ final class SystemBench {
     return vcpu.run(until: vcpu.now &+ UInt64(count))
   }
 }
-
-/// xorshift64*: the same numbers on every run.
-struct Seeded: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state ^= state >> 12
-    state ^= state << 25
-    state ^= state >> 27
-    return state &* 2_685_821_657_736_338_717
-  }
-}

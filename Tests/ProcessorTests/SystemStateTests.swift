@@ -1,4 +1,5 @@
 import CHost
+import Random
 import Testing
 import X86
 
@@ -13,7 +14,7 @@ import X86
 /// FXSAVE and the XSAVE family.
 @Suite struct SystemStateTests {
   /// A legacy image with every field random but legal.
-  func legacyImage(_ random: inout Seeded) -> [UInt8] {
+  func legacyImage(_ random: inout SeededRandom) -> [UInt8] {
     var image = [UInt8](repeating: 0, count: 512)
     for n in 0..<512 { image[n] = UInt8(truncatingIfNeeded: random.next()) }
     func put(_ value: UInt64, _ at: Int, _ count: Int) {
@@ -41,7 +42,7 @@ import X86
       code.withUnsafeBytes { page.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
       let entry = unsafeBitCast(page, to: Entry.self)
       let bench = try SystemBench()
-      var random = Seeded(state: 12345)
+      var random = SeededRandom(seed: 12345)
       for _ in 0..<200 {
         let image = legacyImage(&random)
         let filler = [UInt8](repeating: 0xAA, count: 512)

@@ -1,6 +1,6 @@
 import CHost
 import GuestMemory
-import TestSupport
+import Random
 import Testing
 
 @testable import Processor
@@ -141,7 +141,7 @@ import Testing
   @Test(arguments: [UInt64(1), 2, 3]) func setsAgreeWithWalks(seed: UInt64) throws {
     let machine = try TestMachine([0x90], frames: 512)
     let (memory, vcpu) = (machine.memory, machine.vcpu)
-    var generator = SplitMix(state: seed)
+    var generator = SeededRandom(seed: seed)
     // Four address spaces at frames 16...19, level-2 tables at 24...27, level-1 tables at 32...39: two each.
     for space: UInt64 in 0..<4 {
       memory.store(frame(20 + space) | 0x27, at: frame(16 + space) + 2 * 8)

@@ -1,6 +1,6 @@
 import CHost
 import Foundation
-import TestSupport
+import Random
 import Testing
 import X86
 
@@ -156,7 +156,7 @@ import X86
   /// next: random instructions after the indefinite NaN, other NaNs, numbers, denormals and empty registers were loaded.
   @Test func x87KnowsWhatItHolds() throws {
     let values: [(UInt16, UInt64)] = [(0xFFFF, 3 << 62), (0x3FFF, 1 << 63), (0x7FFF, 3 << 62), (0, 0), (0x7FFF, 1 << 63), (0, 1 << 40)]
-    var random = Seeded(state: 87)
+    var random = SeededRandom(seed: 87)
     func one(_ choices: [[UInt8]]) -> [UInt8] { choices[Int(random.next() % UInt64(choices.count))] }
     func any() -> [UInt8] {
       let i = UInt8(random.next() % 4)
@@ -270,7 +270,7 @@ import X86
     let b = try TestMachine([])
     guard b.vcpu.enableTranslator() else { return }
     for seed in first..<first + UInt64(count) {
-      var random = SplitMix(state: seed &* 0x9E37_79B9_7F4A_7C15)
+      var random = SeededRandom(seed: seed &* 0x9E37_79B9_7F4A_7C15)
       var program: [UInt8] = []
       var listing: [String] = []
       for _ in 0..<Int.random(in: 2...9, using: &random) {
@@ -313,7 +313,7 @@ import X86
     guard b.vcpu.enableTranslator() else { return }
     var seen = Set<String>()
     for seed in first..<first + UInt64(count) {
-      var random = SplitMix(state: seed &* 0xD134_2543_DE82_EF95)
+      var random = SeededRandom(seed: seed &* 0xD134_2543_DE82_EF95)
       var program: [UInt8] = []
       var listing: [String] = []
       for _ in 0..<Int.random(in: 3...14, using: &random) {
@@ -351,7 +351,7 @@ import X86
 
   /// Runs a program over and over from one state in both engines; false after a difference that would only repeat itself.
   private func agree(
-    _ a: TestMachine, _ b: TestMachine, _ program: [UInt8], _ registers: [UInt64], _ random: inout SplitMix, _ title: String,
+    _ a: TestMachine, _ b: TestMachine, _ program: [UInt8], _ registers: [UInt64], _ random: inout SeededRandom, _ title: String,
     _ listing: [String]
   ) -> Bool {
     let vectors = (0..<64).map { _ in UInt64.random(in: 0...UInt64.max, using: &random) }
@@ -396,7 +396,7 @@ import X86
 
   /// What the data page has before every run.
   private static let noise: [UInt8] = {
-    var random = SplitMix(state: 7)
+    var random = SeededRandom(seed: 7)
     return (0..<4096).map { _ in UInt8.random(in: 0...255, using: &random) }
   }()
 }

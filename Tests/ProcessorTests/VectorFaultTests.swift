@@ -1,5 +1,5 @@
 import CHost
-import TestSupport
+import Random
 import Testing
 
 @testable import Processor
@@ -149,7 +149,7 @@ import Testing
   }
 
   @Test func reciprocalsAreWithinTheManualsBound() {
-    var random = SplitMix(state: 3)
+    var random = SeededRandom(seed: 3)
     for _ in 0..<2000 {
       let bits = UInt32(random.below(0x7F80_0000 - 0x0080_0000) + 0x0080_0000)
       let x = Double(Float(bitPattern: bits))

@@ -1,5 +1,5 @@
 import CHost
-import TestSupport
+import Random
 import X86
 
 @testable import Processor
@@ -65,7 +65,7 @@ final class VectorGuest {
   var ymm: UnsafeMutableRawPointer { cpu.address(UInt16(StateOffset.ymm)) }
 }
 
-extension SplitMix {
+extension SeededRandom {
   static let singles: [UInt32] = [
     0, 0x8000_0000, 0x3F80_0000, 0xBF80_0000, 0x7F80_0000, 0xFF80_0000, 0x7FC0_0000, 0xFFC0_1234, 0x7F80_0001, 0xFFA0_5678, 1,
     0x8000_0001, 0x007F_FFFF, 0x0080_0000, 0x7F7F_FFFF, 0xFF7F_FFFF, 0x3FC0_0000, 0x4020_0000, 0x4F00_0000, 0xCF00_0000, 0x5F00_0000,
@@ -90,10 +90,10 @@ extension SplitMix {
       for i in 0..<8 { value |= set[Int(below(7))] << UInt64(i * 8) }
       return value
     case 2:
-      let low = SplitMix.singles[Int(below(UInt64(SplitMix.singles.count)))]
-      let high = SplitMix.singles[Int(below(UInt64(SplitMix.singles.count)))]
+      let low = SeededRandom.singles[Int(below(UInt64(SeededRandom.singles.count)))]
+      let high = SeededRandom.singles[Int(below(UInt64(SeededRandom.singles.count)))]
       return UInt64(high) << 32 | UInt64(low)
-    case 3: return SplitMix.doubles[Int(below(UInt64(SplitMix.doubles.count)))]
+    case 3: return SeededRandom.doubles[Int(below(UInt64(SeededRandom.doubles.count)))]
     case 4:
       // Singles near one another.
       let low = (0x3F00_0000 + below(0x0200_0000)) | below(2) << 31

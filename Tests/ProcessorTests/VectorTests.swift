@@ -1,5 +1,5 @@
 import CHost
-import TestSupport
+import Random
 import Testing
 
 @testable import Processor
@@ -81,7 +81,7 @@ import Testing
       return bytes
     }
 
-    private typealias Setup = (UnsafeMutableRawPointer, inout SplitMix) -> Void
+    private typealias Setup = (UnsafeMutableRawPointer, inout SeededRandom) -> Void
 
     private func compare(
       _ text: String, floating: Bool, _ table: LoweringTable = .shared, rounds: Int? = nil, setup: Setup? = nil
@@ -89,7 +89,7 @@ import Testing
       let host = VectorHost()
       guard host.hasAll else { return }
       let guest = VectorGuest()
-      var random = SplitMix(state: 7)
+      var random = SeededRandom(seed: 7)
       var wrong: [String: Int] = [:]
       var order: [String] = []
       for (name, bytes) in Self.encodings(text) {
@@ -112,7 +112,7 @@ import Testing
 
     /// One execution on both; what differs, or nil.
     private func trial(
-      _ host: VectorHost, _ guest: VectorGuest, _ round: Int, _ floating: Bool, _ random: inout SplitMix, _ setup: Setup?
+      _ host: VectorHost, _ guest: VectorGuest, _ round: Int, _ floating: Bool, _ random: inout SeededRandom, _ setup: Setup?
     ) -> String? {
       let cpu = guest.cpu
       let record = host.record

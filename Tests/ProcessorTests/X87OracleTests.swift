@@ -1,6 +1,7 @@
 #if arch(x86_64)
   import CHost
   import GuestMemory
+  import Random
   import Testing
   import X86
 
@@ -48,7 +49,7 @@
     static let arithmeticFlags = Flag.arithmetic
 
     /// Values where the unit changes its mind, and random ones.
-    func value(_ random: inout Seeded) -> [UInt8] {
+    func value(_ random: inout SeededRandom) -> [UInt8] {
       let low: UInt64
       var high: UInt16
       switch random.next() % 22 {
@@ -74,7 +75,7 @@
       return withUnsafeBytes(of: low, Array.init) + withUnsafeBytes(of: high, Array.init)
     }
 
-    func state(_ random: inout Seeded) -> [UInt8] {
+    func state(_ random: inout SeededRandom) -> [UInt8] {
       let rounding = UInt16(truncatingIfNeeded: random.next() % 4) << 10
       let precision: UInt16 = [0, 0x200, 0x300, 0x300][Int(random.next() % 4)]
       let masks: UInt16 = random.next() % 3 != 0 ? 0x3F : UInt16(truncatingIfNeeded: random.next() % 64)
@@ -93,7 +94,7 @@
       return image
     }
 
-    func operand(_ random: inout Seeded, _ opcode: UInt8) -> [UInt8] {
+    func operand(_ random: inout SeededRandom, _ opcode: UInt8) -> [UInt8] {
       var bytes = [UInt8](repeating: 0, count: 128)
       for n in 0..<128 { bytes[n] = UInt8(truncatingIfNeeded: random.next()) }
       let single: [UInt32] = [0, 0x3F80_0000, 0x7F80_0000, 0x7FC0_0001, 0x7F80_0001, 1, 0x0080_0000, 0xFF7F_FFFF, 0x8000_0000]
@@ -118,7 +119,7 @@
     @Test(arguments: 0..<8) func matchesTheHost(_ escape: Int) throws {
       let unit = try #require(RealUnit())
       let bench = try SystemBench()
-      var random = Seeded(state: 0x9E37_79B9_7F4A_7C15 &+ UInt64(escape))
+      var random = SeededRandom(seed: 0x9E37_79B9_7F4A_7C15 &+ UInt64(escape))
       let opcode = UInt8(0xD8 + escape)
       var seen = 0
       var problems: [String: (Int, String)] = [:]

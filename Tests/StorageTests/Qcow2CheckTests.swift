@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import Random
 import Testing
 
 @testable import Storage
@@ -9,7 +9,7 @@ import Testing
   /// A small image with something of everything, and its disk.
   private func make(_ path: String, clusterBits: Int = 12, version: Int = 3) throws -> [UInt8] {
     try Qcow2Image.create(path: path, size: 1 << 18, clusterBits: clusterBits, version: version)
-    var model = DiskModel(bytes: [UInt8](repeating: 0, count: 1 << 18), numbers: SplitMix(31))
+    var model = DiskModel(bytes: [UInt8](repeating: 0, count: 1 << 18), numbers: SeededRandom(seed: 31))
     let core = try openCore(path)
     for _ in 0..<40 { try model.step(on: core) }
     try core.close()
@@ -195,7 +195,7 @@ import Testing
     _ = try make(path, clusterBits: 9, version: version)
     let original = load(path)
     let header = try header(path)
-    var numbers = SplitMix(UInt64(version))
+    var numbers = SeededRandom(seed: UInt64(version))
     let tables = [0, 0, Int(header.l1Offset), Int(header.tableOffset)]
     for _ in 0..<120 {
       var bytes = original

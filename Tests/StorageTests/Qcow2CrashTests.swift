@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import Random
 import Testing
 
 @testable import Storage
@@ -54,7 +54,7 @@ private struct FileLog {
     final class Events { var list: [ImageFileEvent] = [] }
     let events = Events()
     core.file.observer = { events.list.append($0) }
-    var model = DiskModel(bytes: [UInt8](repeating: 0, count: size), numbers: SplitMix(seed))
+    var model = DiskModel(bytes: [UInt8](repeating: 0, count: size), numbers: SeededRandom(seed: seed))
     var recording = Recording(log: FileLog(start: load(path)), flushes: [(0, model.bytes)], requests: [])
     for step in 0..<steps {
       try model.step(on: core)
@@ -123,7 +123,7 @@ private struct FileLog {
     let scratch = Scratch()
     let recording = try record(kind, scratch.file("image"), steps: 70, seed: 6)
     let path = scratch.file("failed")
-    var numbers = SplitMix(8)
+    var numbers = SeededRandom(seed: 8)
     let count = recording.log.events.count
     for round in 0..<40 {
       let moment = numbers.below(count)
@@ -131,7 +131,7 @@ private struct FileLog {
       let salt = numbers.next()
       let bytes = recording.log.contents { number in
         if number >= moment { return false }
-        var coin = SplitMix(salt &+ UInt64(number))
+        var coin = SeededRandom(seed: salt &+ UInt64(number))
         return number <= stable || coin.below(2) == 0
       }
       store(bytes, path)

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import Random
 import Testing
 
 @testable import Storage
@@ -128,7 +128,7 @@ import Testing
 
 @Suite struct ConversionTests {
   private func sample() -> [UInt8] {
-    var numbers = SplitMix(21)
+    var numbers = SeededRandom(seed: 21)
     var bytes = [UInt8](repeating: 0, count: (2 << 20) + 1536)
     bytes.replaceSubrange(70_000..<150_000, with: numbers.bytes(80_000))
     bytes.replaceSubrange(400_000..<700_000, with: [UInt8](repeating: 0x41, count: 300_000))

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import Random
 import Testing
 
 @testable import Storage
@@ -35,7 +35,7 @@ struct ImageKind: CustomTestStringConvertible, Sendable {
     let path = scratch.file("image.qcow2")
     let size = kind.clusterBits == 21 ? 9 << 20 : 1 << 20
     var model = DiskModel(
-      bytes: [UInt8](repeating: 0, count: size), numbers: SplitMix(UInt64(kind.clusterBits * 8 + kind.refcountOrder)))
+      bytes: [UInt8](repeating: 0, count: size), numbers: SeededRandom(seed: UInt64(kind.clusterBits * 8 + kind.refcountOrder)))
     if let backing = kind.backing {
       // The backing file is shorter than the disk, and ends within a cluster.
       let base = model.numbers.bytes(size / 2 + 512 * 5)
@@ -70,7 +70,7 @@ struct ImageKind: CustomTestStringConvertible, Sendable {
     let scratch = Scratch()
     let path = scratch.file("image.qcow2")
     let size = kind.clusterBits == 21 ? 9 << 20 : 1 << 20
-    var model = DiskModel(bytes: [UInt8](repeating: 0, count: size), numbers: SplitMix(UInt64(kind.clusterBits + 99)))
+    var model = DiskModel(bytes: [UInt8](repeating: 0, count: size), numbers: SeededRandom(seed: UInt64(kind.clusterBits + 99)))
     if kind.backing != nil {
       let base = model.numbers.bytes(size / 2 + 512)
       model.bytes.replaceSubrange(0..<base.count, with: base)

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import Random
 import Testing
 
 @testable import Storage
@@ -8,7 +8,7 @@ import Testing
 @Suite(.enabled(if: Qemu.isThere)) struct Qcow2QemuTests {
   /// Data with holes, repeats and noise.
   private func sample(_ count: Int, seed: UInt64) -> [UInt8] {
-    var numbers = SplitMix(seed)
+    var numbers = SeededRandom(seed: seed)
     var bytes = [UInt8](repeating: 0, count: count)
     for chunk in stride(from: 0, to: count, by: 8192) where chunk + 8192 <= count {
       switch numbers.below(3) {
@@ -37,7 +37,7 @@ import Testing
       let report = try Qcow2Image.check(path: path)
       #expect(report.isClean, "\(report.findings)")
       // Overwrite parts of it.
-      var model = DiskModel(bytes: bytes, numbers: SplitMix(3))
+      var model = DiskModel(bytes: bytes, numbers: SeededRandom(seed: 3))
       do {
         let core = try openCore(path)
         for _ in 0..<30 { try model.step(on: core) }
@@ -71,7 +71,7 @@ import Testing
     let scratch = Scratch()
     let path = scratch.file("image")
     Qemu.image("create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", path, "1M")
-    var model = DiskModel(bytes: [UInt8](repeating: 0, count: 1 << 20), numbers: SplitMix(11))
+    var model = DiskModel(bytes: [UInt8](repeating: 0, count: 1 << 20), numbers: SeededRandom(seed: 11))
     var states: [(String, [UInt8])] = []
     for round in 0..<3 {
       do {

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import Random
 import Testing
 
 @testable import Storage
@@ -18,8 +18,8 @@ final class Scratch {
   func file(_ name: String) -> String { path + "/" + name }
 }
 
-extension SplitMix {
-  mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
+extension SeededRandom {
+  mutating func below(_ limit: Int) -> Int { Int(below(UInt64(limit))) }
 
   mutating func bytes(_ count: Int) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
@@ -129,7 +129,7 @@ extension BlockDevice {
 /// A disk in memory that a random sequence of requests is carried out on, beside an image.
 struct DiskModel {
   var bytes: [UInt8]
-  var numbers: SplitMix
+  var numbers: SeededRandom
 
   /// One random request. Sizes reach from a sector to several clusters.
   mutating func step(on core: Qcow2Core) throws(StorageError) {

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import Random
 import Testing
 
 @testable import Storage
@@ -11,7 +11,7 @@ import Testing
     let scratch = Scratch()
     let path = scratch.file("disk")
     let size = 2 << 20
-    var numbers = SplitMix(UInt64(kind.utf8.count))
+    var numbers = SeededRandom(seed: UInt64(kind.utf8.count))
     var model = [UInt8](repeating: 0, count: size)
     switch kind {
     case "raw": store(model, path)
@@ -63,7 +63,7 @@ import Testing
 
   /// One transfer, in pieces; false if it was declined.
   private func transfer(
-    _ way: BlockTransfer, _ image: any BlockDevice, _ offset: Int, _ bytes: inout [UInt8], _ numbers: inout SplitMix
+    _ way: BlockTransfer, _ image: any BlockDevice, _ offset: Int, _ bytes: inout [UInt8], _ numbers: inout SeededRandom
   ) -> Bool {
     let cut = numbers.below(bytes.count / 512 + 1) * 512
     return bytes.withUnsafeMutableBytes { buffer in

@@ -49,15 +49,3 @@ final class Capstone {
     return mnemonic + " " + operands
   }
 }
-
-/// A small generator whose sequence depends on its seed alone (xorshift64*).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed | 1 }
-  mutating func next() -> UInt64 {
-    state ^= state >> 12
-    state ^= state << 25
-    state ^= state >> 27
-    return state &* 2_685_821_657_736_338_717
-  }
-}

@@ -1,3 +1,4 @@
+import Random
 import Testing
 
 @testable import X86
@@ -5,7 +6,7 @@ import Testing
 @Suite struct EncoderTests {
   /// Every form: random instances decode, encode to no more bytes, and decode to the same instruction.
   @Test func everyFormComesBack() throws {
-    var generator = SeededGenerator(seed: 0xE4C0DE)
+    var generator = SeededRandom(seed: 0xE4C0DE)
     var missing: [String] = []
     var failures = 0
     for form in InstructionTable.shared.forms.dropFirst() where form.isValid(in: .long64) {

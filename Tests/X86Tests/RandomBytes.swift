@@ -1,9 +1,11 @@
+import Random
+
 /// Sixteen bytes that are likely to be some instruction: prefixes, escapes and VEX are more frequent than by chance.
 struct RandomBytes {
-  var generator: SeededGenerator
+  var generator: SeededRandom
   var bytes = [UInt8](repeating: 0, count: 16)
 
-  init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
+  init(seed: UInt64) { generator = SeededRandom(seed: seed) }
 
   mutating func next() {
     for i in 0..<2 {

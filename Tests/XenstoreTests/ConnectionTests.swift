@@ -1,4 +1,4 @@
-import TestSupport
+import Random
 import Testing
 
 @testable import Xenstore
@@ -168,7 +168,7 @@ struct ConnectionTests {
 
   /// Random requests, random bytes and random indices: the store answers or ends the connection, and stays whole.
   @Test(arguments: [1, 2, 3] as [UInt64]) func fuzz(_ seed: UInt64) {
-    var random = SplitMix(seed)
+    var random = SeededRandom(seed: seed)
     let (store, ring, connection) = makeGuest()
     let words = ["a", "a/b", "/local/domain/1/c", "/", "@releaseDomain", "", "x//y", "1", "T", "n1", "r2", "\u{7f}", "d/e/f/g"]
     for step in 0..<3000 {

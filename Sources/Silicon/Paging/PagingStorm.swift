@@ -1,6 +1,7 @@
 import CHost
 import GuestMemory
 import Processor
+import Random
 
 /// Edits of page tables by chance, on both engines: entries of tables that are used at several levels, that map themselves, that are
 /// mapped as data, large pages, tables made data and back, by all kinds of stores and by devices; with loads, stores and calls through

@@ -1,5 +1,6 @@
 import CHost
 import Processor
+import Random
 import X86
 
 // Sequences of 32-bit code: that of compatibility mode, where every segment has a base, and that of flat segments with FS and GS looked at.

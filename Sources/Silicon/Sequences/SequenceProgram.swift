@@ -1,3 +1,4 @@
+import Random
 import X86
 
 /// A program made by chance: instructions of any form, branches, calls and computed jumps among them, stores to its own code and to its

@@ -1,6 +1,7 @@
 import CHost
 import GuestMemory
 import Processor
+import Random
 import X86
 
 #if canImport(Glibc)

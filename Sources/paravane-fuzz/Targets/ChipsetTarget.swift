@@ -1,6 +1,7 @@
 import Devices
 import GuestMemory
 import Motherboard
+import Random
 import Silicon
 
 /// The chipset (PCI configuration, the bridges, power management, the firmware configuration interface) under random accesses to its

@@ -2,6 +2,7 @@ import Devices
 import GuestMemory
 import HostLinks
 import Motherboard
+import Random
 import Silicon
 
 /// The Ethernet controller: registers at random, rings in a small memory full of descriptors, frames from the link.

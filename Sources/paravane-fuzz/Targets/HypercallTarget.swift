@@ -2,6 +2,7 @@ import CHost
 import GuestMemory
 import Hypervisor
 import Processor
+import Random
 import Silicon
 
 /// Hypercalls of a guest kernel with any arguments over memory full of anything, and page-table operations above all. The counts of the

@@ -1,6 +1,7 @@
 import Devices
 import GuestMemory
 import Motherboard
+import Random
 import Silicon
 import Storage
 

@@ -3,6 +3,7 @@ import Devices
 import GuestMemory
 import Hypervisor
 import Processor
+import Random
 import Silicon
 
 /// Kernels made in memory: an ELF file with Xen's notes, as it is or in a bzImage.

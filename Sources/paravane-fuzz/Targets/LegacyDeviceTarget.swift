@@ -1,6 +1,7 @@
 import Devices
 import GuestMemory
 import Motherboard
+import Random
 import Silicon
 
 /// A board with interrupt controllers, timers and the small legacy devices, for random accesses.

@@ -1,5 +1,6 @@
 import HostLinks
 import Motherboard
+import Random
 import Silicon
 
 /// What comes in at the monitor's socket, and at a terminal's keyboard.

@@ -1,3 +1,4 @@
+import Random
 import Silicon
 
 /// Page tables of a guest's own, edited by chance (`PagingStorm`).

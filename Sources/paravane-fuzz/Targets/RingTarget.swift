@@ -1,6 +1,7 @@
 import BackEnds
 import Devices
 import HostLinks
+import Random
 import Silicon
 import Storage
 import Xenstore

@@ -1,3 +1,4 @@
+import Random
 import Silicon
 
 /// Programs made by chance on both engines at once (`EngineSequences`): faults in the middle, code that changes itself, code and data

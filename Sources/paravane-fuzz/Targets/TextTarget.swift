@@ -1,4 +1,5 @@
 import Configuration
+import Random
 import Silicon
 
 /// xl's configuration files, disk and network specifications.

@@ -1,6 +1,7 @@
 import Devices
 import GuestMemory
 import Motherboard
+import Random
 import Silicon
 
 /// The display adapter under random accesses to its ports, windows, configuration and saved state, with a terminal that shows it.

@@ -1,3 +1,4 @@
+import Random
 import Testing
 
 @testable import Hypervisor
@@ -18,12 +19,9 @@ struct TimeTests {
   @Test(arguments: [1_000_000_000, 999_999_999, 2_893_202_000, 3_000_000_000, 100_000_000, 1_193_182] as [UInt64])
   func cyclesAreTheFirstThatShowATime(frequency: UInt64) {
     let scale = TimeScale(cyclesPerSecond: frequency)
-    var random: UInt64 = 88_172_645_463_325_252
+    var random = SeededRandom(seed: 1)
     for _ in 0..<2000 {
-      random ^= random << 13
-      random ^= random >> 7
-      random ^= random << 17
-      let time = random >> (random & 31 + 8)
+      let time = random.next() >> (8 + random.below(32))
       let cycle = scale.cycles(time)
       #expect(scale.nanoseconds(cycle) >= time)
       if cycle > 0 { #expect(scale.nanoseconds(cycle - 1) < time) }

@@ -1,31 +1,7 @@
-/// Deterministic random numbers (splitmix64), and the values that tests of a processor want.
-public struct SeededRandom: RandomNumberGenerator {
-  var state: UInt64
+import Random
 
-  public init(seed: UInt64) { state = seed }
-
-  /// The generator of one case of a run: cases do not depend on those before them.
-  public init(seed: UInt64, index: UInt64) {
-    state = seed
-    let mixed = next()
-    state = mixed ^ index &* 0xD6E8_FEB8_6659_FD93
-    _ = next()
-  }
-
-  public mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
-  /// 0..<n, n > 0.
-  public mutating func below(_ n: UInt64) -> UInt64 { next().multipliedFullWidth(by: n).high }
-
-  /// True once in `n` times.
-  public mutating func oneIn(_ n: UInt64) -> Bool { below(n) == 0 }
-
+/// The values that tests of a processor want.
+extension SeededRandom {
   /// An integer: anything, or near a power of two or an end of a width.
   mutating func integer() -> UInt64 {
     switch below(8) {
