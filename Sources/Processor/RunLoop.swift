@@ -111,8 +111,7 @@ extension VCPU {
   @inline(__always) private func runKnown(_ enter: NativeRuntime.Enter) -> Bool {
     let rip = cpu.pointee.rip
     let key = cpu.jumpKey
-    let entry = TranslationSets.jumps(cpu.pointee.tlb) + TranslationSets.jumpSlot(key)
-    guard entry.pointee.rip == key, let code = entry.pointee.code else { return false }
+    guard let code = TranslationSets.knownJump(cpu.pointee.tlb, key) else { return false }
     let budget = cpu.pointee.budget
     runCode(code, rip, enter)
     turn.pointee.counters.known &+= 1
@@ -225,8 +224,7 @@ extension VCPU {
   @inline(__always) private func following() -> UnsafeMutableRawPointer? {
     let cpu = self.cpu
     let key = cpu.jumpKey
-    let entry = TranslationSets.jumps(cpu.pointee.tlb) + TranslationSets.jumpSlot(key)
-    guard entry.pointee.rip == key, let code = entry.pointee.code, cpu.pointee.budget > 0, cpu.attention == 0,
+    guard let code = TranslationSets.knownJump(cpu.pointee.tlb, key), cpu.pointee.budget > 0, cpu.attention == 0,
       cpu.pointee.rflags & Flag.tf == 0, cpu.isTranslatable
     else { return nil }
     cpu.pointee.page_rip = cpu.pointee.rip & ~4095

@@ -84,7 +84,8 @@ final class TranslationSets {
   let hot: UnsafeMutablePointer<Hot>
   /// How often something had been entered when everything was dropped last.
   private var enteredAtFlush: UInt64 = .max
-  /// What empty jump slots lead to.
+  /// Which of two slots a jump takes: no guest can tell.
+  private var jumpChance: UInt64 = 0
   /// Words of a set's bit map: slots to read, slots to write, fetch slots, jump slots.
   private static let dataWords = dataSlots / 64
   private static let fetchWords = fetchSlots / 64
@@ -180,11 +181,17 @@ final class TranslationSets {
   /// The tag of a slot that holds nothing: a page address that belongs in another slot.
   @inline(__always) static func emptyDataTag(_ slot: Int) -> UInt64 { slot == 0 ? 4096 : 0 }
   @inline(__always) static func emptyFetchTag(_ slot: Int) -> UInt64 { slot == 0 ? 4096 : 0 }
-  /// Any address may be jumped to: the empty slot's is one that belongs in another slot, so its code is never used.
+  /// Any address may be jumped to: the empty slot's is one that belongs in other slots, so its code is never used.
   @inline(__always) private static func emptyJump(_ slot: Int) -> pv_jump_entry { pv_jump_entry(rip: slot == 0 ? 1 : 0, code: nil) }
-  /// The slot of a jump's target.
-  @inline(__always) static func jumpSlot(_ rip: UInt64) -> Int {
-    Int(truncatingIfNeeded: (rip ^ (rip >> 9)) & UInt64(jumpSlots - 1))
+
+  /// A jump's target has two slots, each the address folded by its own number of bits: addresses that share the one seldom share the other.
+  enum JumpHash: Int {
+    case first = 9
+    case second = 13
+
+    @inline(__always) func slot(_ rip: UInt64) -> Int {
+      Int(truncatingIfNeeded: (rip ^ (rip >> UInt64(rawValue))) & UInt64(jumpSlots - 1))
+    }
   }
 
   var current: UnsafeMutableRawPointer { at(hot.pointee.current) }
@@ -334,10 +341,32 @@ final class TranslationSets {
   /// Remembers where a jump leads. Its page must have a fetch entry.
   @inline(__always) func fillJump(_ rip: UInt64, _ code: UnsafeMutableRawPointer) {
     let set = hot.pointee.current
-    let slot = Self.jumpSlot(rip)
-    Self.jumps(at(set))[slot] = pv_jump_entry(rip: rip, code: code)
+    let jumps = Self.jumps(at(set))
+    let (first, second) = (JumpHash.first.slot(rip), JumpHash.second.slot(rip))
+    var slot = first
+    if jumps[first].rip != rip {
+      if jumps[second].rip == rip {
+        slot = second
+      } else if jumps[first].code != nil {
+        // Either goes, by chance, if neither is free: then what is wanted often soon is where nothing else is that is wanted often. (To move
+        // the old one to its own other slot is worse: one that is not wanted any more is sent to and fro by two that are, each time in the
+        // place of one.)
+        jumpChance = jumpChance &* 0x5851_F42D_4C95_7F2D &+ 1
+        if jumps[second].code == nil || jumpChance >> 63 != 0 { slot = second }
+      }
+    }
+    jumps[slot] = pv_jump_entry(rip: rip, code: code)
     Self.mark(jumpBits(set), slot)
     groups(set, rip).pointee |= 1 << UInt64((slot >> 6) & 63)
+  }
+
+  /// The translation that a jump to `rip` leads to in a set; nil if that is not known.
+  @inline(__always) static func knownJump(_ set: UnsafeMutableRawPointer, _ rip: UInt64) -> UnsafeMutableRawPointer? {
+    let jumps = jumps(set)
+    let first = jumps[JumpHash.first.slot(rip)]
+    if first.rip == rip { return first.code }
+    let second = jumps[JumpHash.second.slot(rip)]
+    return second.rip == rip ? second.code : nil
   }
 
   // MARK: Choosing a set

@@ -48,6 +48,35 @@ import Testing
     }
   }
 
+  /// Targets that share their first slot in the jump table, once each has found a place, are called without the run loop.
+  @Test func callsThatShareASlotDoNotEvictEachOther() throws {
+    let base: UInt64 = 0x4_0100
+    let targets = stride(from: base + 0x4000, to: 0x20_0000, by: 1).filter {
+      TranslationSets.JumpHash.first.slot($0) == TranslationSets.JumpHash.first.slot(base) && $0 & 4095 < 4080
+    }
+    try #require(targets.count > 40)
+    // call [rbx]; add rbx, 8; dec ecx; jnz; syscall
+    let machine = try TestMachine([0xFF, 0x13, 0x48, 0x83, 0xC3, 8, 0xFF, 0xC9, 0x75, 0xF6, 0x0F, 5], frames: 512)
+    guard machine.vcpu.enableTranslator() else { return }
+    let (memory, cpu) = (machine.memory, machine.cpu)
+    for (index, target) in targets.enumerated() {
+      memory.copyIn(adding(UInt8(index & 63)), at: target)
+      memory.store(target, at: TestMachine.data + UInt64(index) * 8)
+    }
+    func round() -> UInt64 {
+      cpu.pointee.gpr.0 = 0
+      cpu.pointee.gpr.1 = UInt64(targets.count)
+      cpu.pointee.gpr.3 = TestMachine.data
+      cpu.pointee.rip = TestMachine.code
+      let before = machine.vcpu.runCounters.lookups
+      #expect(machine.vcpu.run(until: machine.vcpu.now + 10_000) == .syscall)
+      #expect(cpu.pointee.gpr.0 == targets.indices.reduce(0) { $0 + UInt64($1 & 63) })
+      return machine.vcpu.runCounters.lookups - before
+    }
+    for _ in 0..<20 { _ = round() }
+    #expect((0..<5).map { _ in round() }.allSatisfy { $0 <= 1 })
+  }
+
   /// Address spaces with the same upper half share what was looked up in it; a change is seen in both.
   @Test func theUpperHalfIsTakenAlong() throws {
     let upper: UInt64 = 0xFFFF_8000_0000_0000

@@ -86,7 +86,8 @@ typedef struct pv_fetch_entry {
   uint32_t frame;
 } pv_fetch_entry;
 
-/// Where a computed jump's target is translated: linear address and host code. An empty slot's address belongs in another.
+/// Where a computed jump's target is translated: linear address and host code. A target is in one of its two slots; an empty slot's
+/// address belongs in others.
 typedef struct pv_jump_entry {
   uint64_t rip;
   void *_Nullable code;

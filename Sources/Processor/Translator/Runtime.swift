@@ -84,23 +84,43 @@ extension CodeBuffer {
     addSet()
   }
 
-  /// Looks the linear address in `a` up among the translated jump targets: then the code is at `onSet(…, At.jump + 8)`. Returns the jump of
-  /// a miss. `narrow`: marks it as 32-bit code's.
-  func lookUpJump(narrow: Bool) -> Int {
+  /// Looks the linear address in `a` up among the translated jump targets: then the code is at `onSet(…, At.jump + 8)`. `narrow`: marks it
+  /// as 32-bit code's.
+  func lookUpJump(narrow: Bool) -> JumpLookUp {
     if narrow {
       // bts a, 62
       rr(0x0FBA, 5, Host.a, size: 8)
       byte(TranslationSets.narrowJump.trailingZeroBitCount)
     }
+    compareJump(TranslationSets.JumpHash.first)
+    let miss = jump(condition: 5)
+    return JumpLookUp(miss: miss, found: position)
+  }
+
+  /// Behind the miss of `lookUpJump`: looks in the address's second slot, and goes on as if that had been the first. What is emitted next is
+  /// where neither has the address.
+  func lookUpSecond(_ first: JumpLookUp) {
+    patch(first.miss, to: position)
+    compareJump(TranslationSets.JumpHash.second)
+    patch(jump(condition: 4), to: first.found)
+  }
+
+  /// Compares the linear address in `a` with that of its slot, which `b` then is.
+  private func compareJump(_ hash: TranslationSets.JumpHash) {
     rr(0x8B, Host.b, Host.a, size: 8)
-    shiftImmediate(5, Host.b, 9, size: 8)
+    shiftImmediate(5, Host.b, hash.rawValue, size: 8)
     rr(0x33, Host.b, Host.a, size: 4)
     groupImmediate(4, Host.b, Int(PV_JUMP_SIZE) - 1, size: 4)
     shiftImmediate(4, Host.b, 4, size: 8)
     addSet()
     onSet(0x3B, Host.a, At.jump, size: 8)
-    return jump(condition: 5)
   }
+}
+
+/// A look-up of a jump's target: where the jump of a miss in the first slot is, and the code for a hit.
+struct JumpLookUp {
+  var miss: Int
+  var found: Int
 }
 
 /// One or more operations that the interpreter runs for translated code: copies, so that nothing else is behind them.

@@ -36,12 +36,12 @@ extension Translator {
   func emitReturn(_ index: Int, _ i: Instruction) {
     let miss = lookUpStack(0, write: false)
     code.rm(0x8B, Host.a, base: Host.a, size: word)
-    let unknown = code.lookUpJump(narrow: isNarrow)
+    let target = code.lookUpJump(narrow: isNarrow)
     moveStack(word + (i.operands.0.kind == .immediate ? Int(i.immediate) & 0xFFFF : 0))
     code.groupImmediate(4, Host.a, -4096, size: word)
     code.store(Host.a, At.pageRIP)
     code.onSet(0xFF, 4, At.jump + 8, size: 4)
-    slowPath(index, from: [miss, unknown], resume: runtime.miss)
+    slowPath(index, from: [miss], jump: target, resume: runtime.miss)
   }
 
   func emitJump(_ index: Int, _ i: Instruction) {
@@ -58,11 +58,11 @@ extension Translator {
       let from = value(guest(operand), Host.a)
       if from != Host.a { code.rr(0x8B, Host.a, from, size: word) }
     }
-    misses.append(code.lookUpJump(narrow: isNarrow))
+    let target = code.lookUpJump(narrow: isNarrow)
     code.groupImmediate(4, Host.a, -4096, size: word)
     code.store(Host.a, At.pageRIP)
     code.onSet(0xFF, 4, At.jump + 8, size: 4)
-    slowPath(index, from: misses, resume: runtime.miss)
+    slowPath(index, from: misses, jump: target, resume: runtime.miss)
   }
 
   /// SYSCALL: served without the run loop. Without EFER.SCE it is the interpreter's to refuse.
@@ -118,7 +118,7 @@ extension Translator {
       let from = value(guest(operand), Host.a)
       if from != Host.a { code.rr(0x8B, Host.a, from, size: word) }
     }
-    misses.append(code.lookUpJump(narrow: isNarrow))
+    let target = code.lookUpJump(narrow: isNarrow)
     // The target and its code wait in memory while the return address is pushed, which may still fault.
     code.store(Host.a, At.rip)
     code.onSet(0x8B, Host.b, At.jump + 8, size: 8)
@@ -128,6 +128,6 @@ extension Translator {
     code.groupImmediate(4, Host.a, -4096, size: word)
     code.store(Host.a, At.pageRIP)
     code.rs(0xFF, 4, At.scratch, size: 4)
-    slowPath(index, from: misses, resume: runtime.miss)
+    slowPath(index, from: misses, jump: target, resume: runtime.miss)
   }
 }

@@ -28,6 +28,10 @@ final class Translator {
     case link(slot: Int, offset: Int)
     /// A memory access that missed.
     case slow(Slots, index: Int, wantsFlags: Bool, resume: Int)
+    /// A jump's target that was not in its first slot. What comes next is for where it is not in the second.
+    case lookUpSecond(JumpLookUp)
+    /// Leaves to the run loop with RIP in `a`.
+    case miss
     case other(() -> Void)
   }
 
@@ -236,6 +240,8 @@ final class Translator {
     case .slow(let slots, let index, let wants, let resume):
       slots.patch(code, to: code.position)
       emitSlow(index, wants, resume)
+    case .lookUpSecond(let first): code.lookUpSecond(first)
+    case .miss: code.jump(to: isNarrow ? runtime.narrowMiss : runtime.miss)
     case .other(let emit): emit()
     }
   }
@@ -343,9 +349,11 @@ final class Translator {
     return true
   }
 
-  /// Where the TLB does not answer: the whole instruction runs in the interpreter, then the code goes on behind it.
-  func slowPath(_ index: Int, from slots: [Int], resume: Int) {
+  /// Where the TLB does not answer, or neither slot has a jump's target: the whole instruction runs in the interpreter, then the code goes
+  /// on behind it.
+  func slowPath(_ index: Int, from slots: [Int], jump: JumpLookUp? = nil, resume: Int) {
     code.forgetHeld()
+    if let jump { later.append(.lookUpSecond(jump)) }
     // The interpreter settles the flags on that path, so what is in memory afterwards is known on neither.
     lastSaved = nil
     let wants = steps[index].needsHost
@@ -387,7 +395,8 @@ final class Translator {
       code.groupImmediate(4, Host.a, -4096, size: word)
       code.store(Host.a, At.pageRIP)
       code.onSet(0xFF, 4, At.jump + 8, size: 4)
-      code.patch(unknown, to: isNarrow ? runtime.narrowMiss : runtime.miss)
+      later.append(.lookUpSecond(unknown))
+      later.append(.miss)
     }
   }
 
