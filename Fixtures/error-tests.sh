@@ -74,6 +74,7 @@ refuse 66 "a console that cannot be written" "no/where" run --kernel "$hello" --
 refuse 64 "unknown frames" "frames" run --kernel "$hello" --frames random
 refuse 64 "an unknown processor" "v9" run --kernel "$hello" --cpu v9
 refuse 64 "a start time" "start-time" run --kernel "$hello" --start-time yesterday
+refuse 64 "a start time that no clock has" "start-time" run --kernel "$hello" --start-time 2600-01-01T00:00:00Z
 refuse 64 "cycles a second" "tsc-hz" run --kernel "$hello" --tsc-hz 1
 refuse 64 "a UUID" "uuid" run --kernel "$hello" --uuid 1234
 refuse 64 "no vCPU" "vcpus" run --kernel "$hello" --vcpus 0

@@ -250,6 +250,8 @@ struct Run: ParsableCommand {
         throw Failure.usage("--start-time '\(startTime)' is not like 2026-01-01T00:00:00Z")
       }
       guard date.timeIntervalSince1970 >= 0 else { throw Failure.usage("--start-time: not before 1970") }
+      // Nanoseconds since then in 64 bits, with room for the run.
+      guard date.timeIntervalSince1970 < 16_725_225_600 else { throw Failure.usage("--start-time: not after 2499") }
       options.startTime = UInt64(date.timeIntervalSince1970) * 1_000_000_000
     } else if options.clock == .host {
       options.startTime = UInt64(Date().timeIntervalSince1970) * 1_000_000_000
