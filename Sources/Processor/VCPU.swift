@@ -73,6 +73,9 @@ public final class VCPU: @unchecked Sendable {
   let limitedString = makeLimitedString()
   /// Whether there is SMAP, with STAC and CLAC.
   public var hasAccessPrevention = false
+  /// What may be set of CR4 and XCR0 where the processor stands for itself: the bits of features that CPUID offers.
+  public var offeredControlFour = VCPU.controlFour
+  public var offeredExtendedControl: UInt64 = 7
   /// What CPL 0 and port instructions reach of the platform.
   public var system = SystemHooks()
 

@@ -33,4 +33,12 @@ import Testing
     #expect(leaf(0xB, 0) == [0, 1, 1 << 8, 0] && leaf(0xB, 1) == [0, 1, 2 << 8 | 1, 0])
     #expect(leaf(0xB, 5) == [0, 0, 5, 0])
   }
+
+  @Test func controlBitsFollowTheFeatures() throws {
+    let umip: UInt64 = 1 << 11, fsgsbase: UInt64 = 1 << 16, osxsave: UInt64 = 1 << 18
+    #expect(CPUPolicy(level: .v3).offeredControlFour & (umip | fsgsbase | osxsave) == fsgsbase | osxsave)
+    #expect(CPUPolicy(level: .v2).offeredControlFour & (fsgsbase | osxsave) == fsgsbase)
+    #expect(try CPUPolicy(parsing: "v3,-fsgsbase").offeredControlFour & (fsgsbase | osxsave) == osxsave)
+    #expect(leaf(7)[2] & 1 << 2 == 0, "nor does CPUID offer UMIP")
+  }
 }

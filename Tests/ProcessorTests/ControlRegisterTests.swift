@@ -48,4 +48,35 @@ import Testing
     #expect(vcpu.setOwnRegister(0x3B, 100) == true)
     #expect(told.offsets == [5000, 100])
   }
+
+  /// What CPUID does not offer cannot be switched on, and INVPCID is not there.
+  @Test func onlyWhatIsOffered() throws {
+    for isOffered in [true, false] {
+      let m = try ModeMachine(.long)
+      m.startLong()
+      if !isOffered {
+        m.vcpu.offeredControlFour = VCPU.controlFour & ~(1 << 11 | 1 << 16)
+        m.vcpu.offeredExtendedControl = 3
+      }
+      for bit: UInt64 in [11, 16] { #expect(m.vcpu.setControlFour(0x20 | 1 << bit) == isOffered) }
+      #expect(m.vcpu.setControlFour(0x20 | 1 << 18))
+      // xor ecx, ecx; xor edx, edx; mov eax, 7; xsetbv; hlt
+      m.memory.copyIn([0x31, 0xC9, 0x31, 0xD2, 0xB8, 7, 0, 0, 0, 0x0F, 0x01, 0xD1, 0xF4], at: ModeProgram.start)
+      m.setLongGate(13, 0x7000)
+      m.memory.store(UInt8(0xF4), at: 0x7000)
+      m.cpu.pointee.gpr.4 = 0x6000
+      #expect(m.run() == .halt)
+      #expect(m.cpu.pointee.rip == (isOffered ? ModeProgram.start + 13 : 0x7001))
+      #expect(m.cpu.pointee.xcr0 == (isOffered ? 7 : 1))
+    }
+    // invpcid rax, [rbx]
+    let m = try ModeMachine(.long)
+    m.startLong()
+    m.memory.copyIn([0x66, 0x0F, 0x38, 0x82, 0x03], at: ModeProgram.start)
+    m.setLongGate(6, 0x7000)
+    m.memory.store(UInt8(0xF4), at: 0x7000)
+    m.cpu.pointee.gpr.4 = 0x6000
+    #expect(m.run() == .halt)
+    #expect(m.cpu.pointee.rip == 0x7001)
+  }
 }

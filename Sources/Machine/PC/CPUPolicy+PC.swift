@@ -1,4 +1,5 @@
 import Hypervisor
+import Processor
 
 // What CPUID returns on a PC, where no hypervisor shows itself. (The model of the processor, and what a PV guest sees of it, is the
 // module Hypervisor's.)
@@ -27,6 +28,14 @@ extension CPUPolicy {
   private static let platformLeaf7EBX: UInt32 = 1 << 1 | 1 << 7
   /// Pages of 1 GiB.
   private static let platformExtended1EDX: UInt32 = 1 << 26
+
+  /// The bits of CR4 that a PC's processor of this model has: FSGSBASE and OSXSAVE with their features, no UMIP.
+  var offeredControlFour: UInt64 {
+    var bits = VCPU.controlFour & ~(1 << 11)
+    if !has("fsgsbase") { bits &= ~(1 << 16) }
+    if !has("xsave") { bits &= ~(1 << 18) }
+    return bits
+  }
 
   /// EAX, EBX, ECX, EDX of a leaf for a guest that has the machine to itself.
   func cpuid(_ leaf: UInt32, _ subleaf: UInt32, pc context: PCContext) -> Registers {

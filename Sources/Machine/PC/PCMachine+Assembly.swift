@@ -160,6 +160,8 @@ extension PCMachine {
     vcpu.system.controlWritten = { if $0 == 8 { interrupts.setTaskPriority(UInt8(truncatingIfNeeded: vcpu.cpu.pointee.cr8)) } }
     let policy = self.policy
     vcpu.hasAccessPrevention = policy.has("smap")
+    vcpu.offeredControlFour = policy.offeredControlFour
+    vcpu.offeredExtendedControl = policy.supportedXCR0
     vcpu.cpuid = { leaf, subleaf in
       let cpu = vcpu.cpu
       return policy.cpuid(

@@ -25,7 +25,7 @@ private enum CR4 {
 extension VCPU {
   /// The bits of CR4 that may be set: VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT, UMIP, FSGSBASE, OSXSAVE and SMEP.
   /// There is no PCID, LA57 or protection key, and SMAP only with `hasAccessPrevention`.
-  static let controlFour: UInt64 = 0x15_0FFF
+  public static let controlFour: UInt64 = 0x15_0FFF
 
   /// MOV to CR0 and LMSW; false for #GP(0).
   func setControlZero(_ value: UInt64) -> Bool {
@@ -56,7 +56,7 @@ extension VCPU {
 
   /// MOV to CR4; false for #GP(0).
   func setControlFour(_ value: UInt64) -> Bool {
-    if value & ~(Self.controlFour | (hasAccessPrevention ? AccessPrevention.controlFour : 0)) != 0 { return false }
+    if value & ~(offeredControlFour | (hasAccessPrevention ? AccessPrevention.controlFour : 0)) != 0 { return false }
     if value & CR4.pae == 0 && cpu.isLongModeActive { return false }
     let changed = cpu.pointee.cr4 ^ value
     // PAE paging loads its page-directory pointers anew (SDM volume 3, 4.4.1).

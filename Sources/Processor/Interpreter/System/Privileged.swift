@@ -295,6 +295,8 @@ private func invalidatePage(_ cpu: CPU, _ op: Operation) -> Operation? {
 }
 
 private func invalidateAll(_ cpu: CPU, _ op: Operation) -> Operation? {
+  // CPUID offers no INVPCID to those that would see more than a #GP(0) of it.
+  if cpu.isArchitectural { return raise(cpu, op, .ud) }
   if cpu.pointee.cpl > 0 { return raiseGP(cpu, op) }
   let v = VCPU.of(cpu)
   if cpu.pointee.own_paging == 0 { v.flushTranslations() }
@@ -350,7 +352,8 @@ private func writeExtendedControl(_ cpu: CPU, _ op: Operation) -> Operation? {
   if cpu.pointee.cr4 & (1 << 18) == 0 { return raise(cpu, op, .ud) }
   let value = cpu.pointee.gpr.2 << 32 | cpu.pointee.gpr.0 & 0xFFFF_FFFF
   // x87 cannot be cleared, AVX needs SSE, and there is nothing above.
-  let legal = value & 1 != 0 && value & ~7 == 0 && (value & 4 == 0 || value & 2 != 0)
+  let offered = cpu.isArchitectural ? VCPU.of(cpu).offeredExtendedControl : 7
+  let legal = value & 1 != 0 && value & ~offered == 0 && (value & 4 == 0 || value & 2 != 0)
   if cpu.pointee.cpl > 0 || UInt32(truncatingIfNeeded: cpu.pointee.gpr.1) != 0 || !legal { return raiseGP(cpu, op) }
   cpu.pointee.xcr0 = value
   refreshVectorState(cpu)
