@@ -21,24 +21,12 @@ private func bunzip2Stream(_ data: UnsafeRawBufferPointer, into output: inout Ou
     let given = min(decoderStep, data.count - offset)
     stream.pointer.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress?.advanced(by: offset))
     stream.pointer.pointee.avail_in = UInt32(given)
-    var produced = 0
     var status = BZ_OK
-    if output.count == output.limit {
-      var spare: CChar = 0
-      withUnsafeMutablePointer(to: &spare) {
-        stream.pointer.pointee.next_out = $0
-        stream.pointer.pointee.avail_out = 1
-        status = BZ2_bzDecompress(stream.pointer)
-        produced = 1 - Int(stream.pointer.pointee.avail_out)
-      }
-      guard produced == 0 else { throw .tooLarge(.bzip2, limit: output.limit) }
-    } else {
-      let room = try output.room(decoderStep)
+    let produced = try output.step { room in
       stream.pointer.pointee.next_out = room.bindMemory(to: CChar.self).baseAddress
       stream.pointer.pointee.avail_out = UInt32(room.count)
       status = BZ2_bzDecompress(stream.pointer)
-      produced = room.count - Int(stream.pointer.pointee.avail_out)
-      output.advance(produced)
+      return Int(stream.pointer.pointee.avail_out)
     }
     let taken = given - Int(stream.pointer.pointee.avail_in)
     offset += taken

@@ -88,26 +88,12 @@ func gunzip(_ data: UnsafeRawBufferPointer, limit: Int) throws(CompressionError)
     let given = min(decoderStep, data.count - offset)
     stream.pointer.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress?.advanced(by: offset))
     stream.pointer.pointee.avail_in = UInt32(given)
-    // A full limit still lets the stream's end and checksum be read, through one spare byte.
-    var spare: UInt8 = 0
-    let full = output.count == limit
-    var produced = 0
     var status = Z_OK
-    if full {
-      withUnsafeMutablePointer(to: &spare) {
-        stream.pointer.pointee.next_out = $0
-        stream.pointer.pointee.avail_out = 1
-        status = inflate(stream.pointer, Z_NO_FLUSH)
-        produced = 1 - Int(stream.pointer.pointee.avail_out)
-      }
-      guard produced == 0 else { throw .tooLarge(.gzip, limit: limit) }
-    } else {
-      let room = try output.room(decoderStep)
+    let produced = try output.step { room in
       stream.pointer.pointee.next_out = room.bindMemory(to: UInt8.self).baseAddress
       stream.pointer.pointee.avail_out = UInt32(room.count)
       status = inflate(stream.pointer, Z_NO_FLUSH)
-      produced = room.count - Int(stream.pointer.pointee.avail_out)
-      output.advance(produced)
+      return Int(stream.pointer.pointee.avail_out)
     }
     let taken = given - Int(stream.pointer.pointee.avail_in)
     offset += taken

@@ -47,24 +47,12 @@ private func unlzmaStream(
   stream.pointer.pointee.avail_in = data.count
   while true {
     let before = stream.pointer.pointee.avail_in
-    var produced = 0
     var status = LZMA_OK
-    if output.count == output.limit {
-      var spare: UInt8 = 0
-      withUnsafeMutablePointer(to: &spare) {
-        stream.pointer.pointee.next_out = $0
-        stream.pointer.pointee.avail_out = 1
-        status = lzma_code(stream.pointer, LZMA_FINISH)
-        produced = 1 - stream.pointer.pointee.avail_out
-      }
-      guard produced == 0 else { throw .tooLarge(format, limit: output.limit) }
-    } else {
-      let room = try output.room(decoderStep)
+    let produced = try output.step { room in
       stream.pointer.pointee.next_out = room.bindMemory(to: UInt8.self).baseAddress
       stream.pointer.pointee.avail_out = room.count
       status = lzma_code(stream.pointer, LZMA_FINISH)
-      produced = room.count - stream.pointer.pointee.avail_out
-      output.advance(produced)
+      return stream.pointer.pointee.avail_out
     }
     switch status {
     case LZMA_STREAM_END: return data.count - stream.pointer.pointee.avail_in

@@ -65,6 +65,24 @@ struct OutputBuffer: ~Copyable {
     count += n
   }
 
+  /// One step of a C decoder, into up to `decoderStep` bytes of room. At the limit it is given one spare byte: a stream that ends there
+  /// can still say so, and have its sum checked; one that goes on is too large.
+  ///
+  /// - Parameter decode: decodes into the room, and says how many bytes of it are left.
+  /// - Returns: how many bytes were written.
+  mutating func step(_ decode: (UnsafeMutableRawBufferPointer) -> Int) throws(CompressionError) -> Int {
+    if count == limit {
+      var spare: UInt8 = 0
+      let left = withUnsafeMutableBytes(of: &spare) { decode($0) }
+      guard left == 1 else { throw .tooLarge(format, limit: limit) }
+      return 0
+    }
+    let room = try room(decoderStep)
+    let produced = room.count - decode(room)
+    advance(produced)
+    return produced
+  }
+
   mutating func append(_ bytes: UnsafeRawBufferPointer) throws(CompressionError) {
     guard bytes.count > 0, let source = bytes.baseAddress else { return }
     let space = try room(bytes.count)

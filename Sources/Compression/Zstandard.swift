@@ -57,22 +57,11 @@ func unzstd(_ data: UnsafeRawBufferPointer, limit: Int) throws(CompressionError)
   var source = ZSTD_inBuffer(src: data.baseAddress, size: data.count, pos: 0)
   while true {
     let before = source.pos
-    var produced = 0
     var left = 0
-    if output.count == limit {
-      var spare: UInt8 = 0
-      withUnsafeMutablePointer(to: &spare) {
-        var target = ZSTD_outBuffer(dst: $0, size: 1, pos: 0)
-        left = ZSTD_decompressStream(context, &target, &source)
-        produced = target.pos
-      }
-      guard produced == 0 else { throw .tooLarge(.zstd, limit: limit) }
-    } else {
-      let room = try output.room(decoderStep)
+    let produced = try output.step { room in
       var target = ZSTD_outBuffer(dst: room.baseAddress, size: room.count, pos: 0)
       left = ZSTD_decompressStream(context, &target, &source)
-      produced = target.pos
-      output.advance(produced)
+      return target.size - target.pos
     }
     if ZSTD_isError(left) != 0 { throw failure(left) }
     if left == 0 {
