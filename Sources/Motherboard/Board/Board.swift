@@ -157,13 +157,16 @@ public final class Board {
     }
   }
 
+  /// The device that takes an access of this size at a port whole.
+  private func portHandler(_ port: UInt16, _ size: Int) -> (any PortHandler)? {
+    let owner = portOwners[Int(port)]
+    guard owner != 0, size <= portClaims[Int(owner) - 1].width else { return nil }
+    return portClaims[Int(owner) - 1].handler
+  }
+
   /// IN. A port without owner reads all ones.
   public func readPort(_ port: UInt16, size: Int) -> UInt32 {
-    let owner = portOwners[Int(port)]
-    if owner != 0 {
-      let claim = portClaims[Int(owner) - 1]
-      if size <= claim.width { return claim.handler.readPort(port, size: size) & mask(size) }
-    }
+    if let handler = portHandler(port, size) { return handler.readPort(port, size: size) & mask(size) }
     if size == 1 { return 0xFF }
     let half = size / 2
     let low = readPort(port, size: half)
@@ -172,11 +175,7 @@ public final class Board {
 
   /// OUT. A port without owner swallows it.
   public func writePort(_ port: UInt16, size: Int, value: UInt32) {
-    let owner = portOwners[Int(port)]
-    if owner != 0 {
-      let claim = portClaims[Int(owner) - 1]
-      if size <= claim.width { return claim.handler.writePort(port, size: size, value: value & mask(size)) }
-    }
+    if let handler = portHandler(port, size) { return handler.writePort(port, size: size, value: value & mask(size)) }
     if size == 1 { return }
     let half = size / 2
     writePort(port, size: half, value: value & mask(half))
@@ -185,16 +184,12 @@ public final class Board {
 
   /// REP INS: the number of elements done at once, or 0.
   public func readPort(_ port: UInt16, size: Int, into elements: UnsafeMutableRawBufferPointer) -> Int {
-    let owner = portOwners[Int(port)]
-    guard owner != 0, size <= portClaims[Int(owner) - 1].width else { return 0 }
-    return portClaims[Int(owner) - 1].handler.readPort(port, size: size, into: elements)
+    portHandler(port, size)?.readPort(port, size: size, into: elements) ?? 0
   }
 
   /// REP OUTS: the number of elements done at once, or 0.
   public func writePort(_ port: UInt16, size: Int, from elements: UnsafeRawBufferPointer) -> Int {
-    let owner = portOwners[Int(port)]
-    guard owner != 0, size <= portClaims[Int(owner) - 1].width else { return 0 }
-    return portClaims[Int(owner) - 1].handler.writePort(port, size: size, from: elements)
+    portHandler(port, size)?.writePort(port, size: size, from: elements) ?? 0
   }
 
   private func mask(_ size: Int) -> UInt32 { size == 4 ? .max : size == 2 ? 0xFFFF : 0xFF }
