@@ -5,33 +5,20 @@ import Testing
 
 @testable import Machine
 
-private let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-  .appending(path: ".build-fixtures")
-private let built = FileManager.default.fileExists(atPath: fixtures.appending(path: "hello").path)
-
 /// Both engines side by side: nothing is found where they agree, and the very instruction where one is made to be wrong.
-@Suite(.enabled(if: built, "the fixtures are not built: make -C Fixtures"))
+@Suite(.enabled(if: GuestFixtures.areBuilt, "the fixtures are not built: make -C Fixtures"))
 final class LockstepTests {
-  private let folder = NSTemporaryDirectory() + "pv-" + UUID().uuidString.prefix(8)
+  private let folder: RunFolder
 
-  init() throws { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) }
-  deinit { try? FileManager.default.removeItem(atPath: folder) }
+  init() throws { folder = try RunFolder() }
 
   private func options(_ guest: String, _ commandLine: String = "") -> RunOptions {
-    var options = RunOptions()
-    options.kernel = fixtures.appending(path: guest).path
-    options.commandLine = commandLine
-    options.memory = 16
-    options.quiet = true
+    var options = folder.options(guest, commandLine, memory: 16)
     options.engine = .lockstep
-    options.console = "file:\(folder)/console"
-    options.statisticsPath = "\(folder)/statistics"
     // Slices of 1000 cycles.
     options.cyclesPerSecond = 1_000_000
     return options
   }
-
-  private var console: String { (try? String(contentsOfFile: "\(folder)/console", encoding: .utf8)) ?? "" }
 
   /// Nil where the host has no translator.
   private func lockstep(_ options: RunOptions) throws -> Lockstep? {
@@ -46,10 +33,10 @@ final class LockstepTests {
     guard let lockstep = try lockstep(options(guest, words)) else { return }
     let outcome = lockstep.run()
     #expect(outcome.status == status, "\(outcome.report ?? "")")
-    if guest == "hello" { #expect(console == "hello\n") }
-    let json = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: "\(folder)/statistics"))) as? [String: Any]
-    #expect(json?["engine"] as? String == "lockstep")
-    #expect((json?["state_digest"] as? String)?.hasPrefix("sha256:") == true)
+    if guest == "hello" { #expect(folder.console == "hello\n") }
+    let statistics = try folder.statistics()
+    #expect(statistics["engine"] as? String == "lockstep")
+    #expect((statistics["state_digest"] as? String)?.hasPrefix("sha256:") == true)
   }
 
   /// Address and text of the instruction that a guest runs as its `number`th, counted from 1.

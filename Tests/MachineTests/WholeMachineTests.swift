@@ -3,17 +3,12 @@ import Testing
 
 @testable import Machine
 
-private let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-  .appending(path: ".build-fixtures")
-private let built = FileManager.default.fileExists(atPath: fixtures.appending(path: "hello").path)
-
 /// Whole machines, put together as the command line does, with the guests of `make -C Fixtures`.
-@Suite(.enabled(if: built, "the fixtures are not built: make -C Fixtures"))
+@Suite(.enabled(if: GuestFixtures.areBuilt, "the fixtures are not built: make -C Fixtures"))
 final class WholeMachineTests {
-  private let folder = NSTemporaryDirectory() + "pv-" + UUID().uuidString.prefix(8)
+  private let folder: RunFolder
 
-  init() throws { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) }
-  deinit { try? FileManager.default.removeItem(atPath: folder) }
+  init() throws { folder = try RunFolder() }
 
   struct Run {
     var outcome: Outcome
@@ -24,13 +19,7 @@ final class WholeMachineTests {
   }
 
   private func options(_ guest: String, _ commandLine: String = "") -> RunOptions {
-    var options = RunOptions()
-    options.kernel = fixtures.appending(path: guest).path
-    options.commandLine = commandLine
-    options.memory = 32
-    options.quiet = true
-    options.console = "file:\(folder)/console"
-    options.statisticsPath = "\(folder)/statistics"
+    var options = folder.options(guest, commandLine, memory: 32)
     options.wantsDigest = true
     return options
   }
@@ -39,9 +28,7 @@ final class WholeMachineTests {
     let machine = try PVMachine.make(options: options, say: { _ in })
     before(machine)
     let outcome = machine.run()
-    let console = try String(contentsOfFile: "\(folder)/console", encoding: .utf8)
-    let json = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: "\(folder)/statistics")))
-    return Run(outcome: outcome, console: console, statistics: json as? [String: Any] ?? [:], machine: machine)
+    return Run(outcome: outcome, console: folder.console, statistics: try folder.statistics(), machine: machine)
   }
 
   private func failure(_ options: RunOptions) -> MachineError? {
@@ -165,12 +152,12 @@ final class WholeMachineTests {
     #expect(failure(options("no such guest"))?.status == 66)
     #expect(failure(options("objects"))?.status == 66, "a folder")
     var ramdisk = options("hello")
-    ramdisk.ramdisk = "\(folder)/none"
+    ramdisk.ramdisk = "\(folder.path)/none"
     #expect(failure(ramdisk)?.status == 66)
-    let good = try Data(contentsOf: fixtures.appending(path: "hello"))
+    let good = try Data(contentsOf: URL(fileURLWithPath: GuestFixtures.path("hello")))
     for (name, data) in [("empty", Data()), ("text", Data("#!/bin/sh\n".utf8)), ("cut", good.prefix(300)), ("short", good.prefix(2000))] {
       var bad = options("hello")
-      bad.kernel = "\(folder)/\(name)"
+      bad.kernel = "\(folder.path)/\(name)"
       try data.write(to: URL(fileURLWithPath: bad.kernel))
       let error = try #require(failure(bad), "\(name)")
       #expect(error.status == 65 && error.message.hasPrefix(bad.kernel + ": ") && !error.message.contains("\n"), "\(name)")

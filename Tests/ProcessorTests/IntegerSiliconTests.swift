@@ -107,8 +107,7 @@
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0)
       guard let raw, raw != MAP_FAILED, UInt(bitPattern: raw) == UInt(Self.window) else { return }
       defer { munmap(raw, Self.windowBytes) }
-      let code = try #require(mmap(nil, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
-      defer { munmap(code, 4096) }
+      let code = try #require(HostCode())
       let memory = try MachineMemory(frameCount: 1024)
       let vcpu = VCPU(memory: memory)
       let cpu = vcpu.cpu
@@ -202,8 +201,7 @@
         }
         // Silicon.
         let before = (0..<17).map { state[$0] }
-        Self.stub(instruction).withUnsafeBytes { code.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-        let run = unsafeBitCast(code, to: (@convention(c) (State) -> Void).self)
+        let run = code.function(Self.stub(instruction), as: (@convention(c) (State) -> Void).self)
         run(state)
         var differences: [String] = []
         for r in 0..<15 where cpu.general(r) != state[r] {

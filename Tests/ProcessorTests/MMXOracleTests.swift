@@ -17,14 +17,12 @@
     /// Runs `instruction` on MM0 and MM1 (and EAX, [RSI]): returns them afterwards.
     final class RealUnit {
       typealias Entry = @convention(c) (UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> UInt64
-      private let page: UnsafeMutableRawPointer
+      private let page: HostCode
+
       init?() {
-        guard let page = mmap(nil, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), page != MAP_FAILED else {
-          return nil
-        }
+        guard let page = HostCode() else { return nil }
         self.page = page
       }
-      deinit { munmap(page, 4096) }
 
       /// `registers`: MM0, MM1, RAX; RAX is preset too.
       func run(_ instruction: [UInt8], _ registers: inout [UInt64], _ memory: inout [UInt64]) {
@@ -33,8 +31,7 @@
           [0x0F, 0x6F, 0x07, 0x0F, 0x6F, 0x4F, 0x08, 0x48, 0x8B, 0x47, 0x10] + instruction + [
             0x0F, 0x7F, 0x07, 0x0F, 0x7F, 0x4F, 0x08, 0x0F, 0x77, 0xC3,
           ]
-        code.withUnsafeBytes { page.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-        let entry = unsafeBitCast(page, to: Entry.self)
+        let entry = page.function(code, as: Entry.self)
         registers[2] = registers.withUnsafeMutableBytes { r in
           memory.withUnsafeMutableBytes { m in entry(r.baseAddress!, m.baseAddress!) }
         }

@@ -32,15 +32,12 @@ import X86
 
     /// FXRSTOR and FXSAVE of random images, against the host's.
     @Test func legacyImagesMatchTheHost() throws {
-      let mapped = mmap(nil, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-      let page = try #require(mapped != MAP_FAILED ? mapped : nil)
-      defer { munmap(page, 4096) }
+      let page = try #require(HostCode())
       // stmxcsr [rsp-8]; fxrstor64 [rdi]; fxsave64 [rsi]; fninit; ldmxcsr [rsp-8]; ret
       let code: [UInt8] = [
         0x0F, 0xAE, 0x5C, 0x24, 0xF8, 0x48, 0x0F, 0xAE, 0x0F, 0x48, 0x0F, 0xAE, 0x06, 0xDB, 0xE3, 0x0F, 0xAE, 0x54, 0x24, 0xF8, 0xC3,
       ]
-      code.withUnsafeBytes { page.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-      let entry = unsafeBitCast(page, to: Entry.self)
+      let entry = page.function(code, as: Entry.self)
       let bench = try SystemBench()
       var random = SeededRandom(seed: 12345)
       for _ in 0..<200 {

@@ -16,24 +16,22 @@
     static let size = 640
 
     let record = UnsafeMutableRawPointer.allocate(byteCount: VectorHost.size, alignment: 64)
-    private let code: UnsafeMutableRawPointer
+    private let code: HostCode
+    private var trampoline: (@convention(c) (UnsafeMutableRawPointer) -> Void)?
 
-    init() {
+    init?() {
+      guard let code = HostCode() else { return nil }
+      self.code = code
       record.initializeMemory(as: UInt8.self, repeating: 0, count: VectorHost.size)
-      code = mmap(nil, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     }
 
-    deinit {
-      record.deallocate()
-      munmap(code, 4096)
-    }
+    deinit { record.deallocate() }
 
     /// CPUID, for knowing what the host can be asked.
     func cpuid(_ leaf: UInt32) -> (ebx: UInt32, ecx: UInt32) {
       // push rbx; mov eax, edi; xor ecx, ecx; cpuid; mov eax, ebx; shl rcx, 32; or rax, rcx; pop rbx; ret
-      put([0x53, 0x89, 0xF8, 0x31, 0xC9, 0x0F, 0xA2, 0x89, 0xD8, 0x48, 0xC1, 0xE1, 0x20, 0x48, 0x09, 0xC8, 0x5B, 0xC3])
-      typealias Function = @convention(c) (UInt32) -> UInt64
-      let value = unsafeBitCast(code, to: Function.self)(leaf)
+      let bytes: [UInt8] = [0x53, 0x89, 0xF8, 0x31, 0xC9, 0x0F, 0xA2, 0x89, 0xD8, 0x48, 0xC1, 0xE1, 0x20, 0x48, 0x09, 0xC8, 0x5B, 0xC3]
+      let value = code.function(bytes, as: (@convention(c) (UInt32) -> UInt64).self)(leaf)
       return (UInt32(truncatingIfNeeded: value), UInt32(truncatingIfNeeded: value >> 32))
     }
 
@@ -44,8 +42,6 @@
       let wanted: UInt32 = 1 << 1 | 1 << 12 | 1 << 20 | 1 << 25 | 1 << 27 | 1 << 28 | 1 << 29
       return one & wanted == wanted && seven & (1 << 5) != 0 && seven & (1 << 29) != 0
     }
-
-    private func put(_ bytes: [UInt8]) { bytes.withUnsafeBytes { code.copyMemory(from: $0.baseAddress!, byteCount: $0.count) } }
 
     private func displacement(_ value: Int) -> [UInt8] {
       [UInt8(value & 255), UInt8(value >> 8 & 255), UInt8(value >> 16 & 255), UInt8(value >> 24 & 255)]
@@ -81,12 +77,9 @@
       bytes += control(3, VectorHost.mxcsr)
       bytes += control(2, VectorHost.savedMXCSR)
       bytes += [0xC5, 0xF8, 0x77, 0x41, 0x5F, 0x5D, 0x5B, 0xC3]  // vzeroupper; pop r15, rbp, rbx; ret
-      put(bytes)
+      trampoline = code.function(bytes, as: (@convention(c) (UnsafeMutableRawPointer) -> Void).self)
     }
 
-    func run() {
-      typealias Function = @convention(c) (UnsafeMutableRawPointer) -> Void
-      unsafeBitCast(code, to: Function.self)(record)
-    }
+    func run() { trampoline?(record) }
   }
 #endif

@@ -86,7 +86,7 @@ import Testing
     private func compare(
       _ text: String, floating: Bool, _ table: LoweringTable = .shared, rounds: Int? = nil, setup: Setup? = nil
     ) throws {
-      let host = VectorHost()
+      let host = try #require(VectorHost())
       guard host.hasAll else { return }
       let guest = VectorGuest()
       var random = SeededRandom(seed: 7)

@@ -16,23 +16,19 @@
   /// Runs one x87 instruction on the real unit: FRSTOR, the instruction with [RSI] as its memory operand, FNSAVE.
   final class RealUnit {
     typealias Entry = @convention(c) (UnsafeRawPointer, UnsafeMutableRawPointer, UnsafeMutableRawPointer, UInt64) -> UInt64
-    private let page: UnsafeMutableRawPointer
+    private let page: HostCode
 
     init?() {
-      guard let page = mmap(nil, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), page != MAP_FAILED else {
-        return nil
-      }
+      guard let page = HostCode() else { return nil }
       self.page = page
     }
-    deinit { munmap(page, 4096) }
 
     func run(_ instruction: [UInt8], state: inout [UInt8], memory: inout [UInt8], flags: inout UInt64, ax: inout UInt16) {
       // push rcx; popfq; frstor [rdi]; …; fnsave [rdx]; pushfq; pop rcx; movzx eax,ax; shl rcx,32; or rax,rcx; ret
       let code: [UInt8] =
         [0x51, 0x9D, 0x31, 0xC0, 0x51, 0x9D, 0xDD, 0x27] + instruction
         + [0xDD, 0x32, 0x9C, 0x59, 0x0F, 0xB7, 0xC0, 0x48, 0xC1, 0xE1, 0x20, 0x48, 0x09, 0xC8, 0xC3]
-      code.withUnsafeBytes { page.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-      let entry = unsafeBitCast(page, to: Entry.self)
+      let entry = page.function(code, as: Entry.self)
       let before = state
       let result = before.withUnsafeBytes { from in
         memory.withUnsafeMutableBytes { operand in
