@@ -72,6 +72,36 @@ import X86
     #expect(bench.cpu.pointee.rip == SystemBench.code)
   }
 
+  /// Programs under a hypervisor may have code with a base, and 16-bit code and stacks, of a table of their own.
+  @Test(arguments: [false, true]) func codeWithABase(translator: Bool) throws {
+    var bench = try bench()
+    if translator { _ = bench.vcpu.enableTranslator() }
+    bench.vcpu.setSegment(PV_CS, selector: 0x1F, descriptor: 0x0000_FB00_0E00_FFFF)
+    bench.vcpu.setSegment(PV_SS, selector: 0x27, descriptor: 0x0000_F300_8000_FFFF)
+    bench.cpu.pointee.gpr.4 = 0x5_1000
+    // call +0; pop ax; jmp +0
+    for _ in 0..<8 {
+      #expect(bench.run([0xE8, 0, 0, 0x58, 0xEB, 0], count: 3) == .deadline)
+      #expect(bench.memory.load(0x8FFE) == UInt16(0x203))
+      #expect(bench.cpu.pointee.gpr.0 & 0xFFFF == 0x203)
+      #expect(bench.cpu.pointee.gpr.4 == 0x5_1000)
+      #expect(bench.cpu.pointee.rip == SystemBench.code + 6)
+    }
+    bench = try self.bench()
+    if translator { _ = bench.vcpu.enableTranslator() }
+    bench.vcpu.setSegment(PV_CS, selector: 0x1F, descriptor: 0x00CF_FB00_0E00_FFFF)
+    for _ in 0..<8 {
+      #expect(bench.run([0xE8, 0, 0, 0, 0, 0x58, 0xEB, 0], count: 3) == .deadline)
+      #expect(bench.cpu.pointee.gpr.0 == 0x205)
+      #expect(bench.cpu.pointee.rip == SystemBench.code + 8)
+    }
+    // Flat again, and 64-bit: nothing of it is left.
+    bench.vcpu.setSegment(PV_CS, selector: Selector.code32, descriptor: Self.table[4])
+    #expect(bench.cpu.pointee.mode == 1)
+    bench.vcpu.setSegment(PV_CS, selector: Selector.code64, descriptor: Self.table[6])
+    #expect(bench.cpu.pointee.mode == 0)
+  }
+
   @Test func tablesInMemory() throws {
     let bench = try bench(hooked: false)
     #expect(bench.vcpu.loadSegment(PV_FS, selector: Selector.tls) == nil)

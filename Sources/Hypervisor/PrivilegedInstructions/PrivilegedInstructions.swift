@@ -157,13 +157,14 @@ enum PrivilegedInstructions {
     var e = Encoding()
     let rip = cpu.pointee.rip
     let long = cpu.pointee.mode == 0
-    e.operandSize16 = cpu.pointee.mode == 2
+    let narrow = cpu.pointee.mode & UInt32(PV_MODE_CODE) == 2
+    e.operandSize16 = narrow
     var at: UInt64 = 0
     while at < 15 {
       guard let byte = v.vcpu.readGuest(rip &+ at, as: UInt8.self) else { return nil }
       at &+= 1
       switch byte {
-      case 0x66: e.operandSize16 = cpu.pointee.mode != 2
+      case 0x66: e.operandSize16 = !narrow
       case 0x67: e.address32 = true
       case 0xF2, 0xF3: e.repeated = true
       case 0xF0: e.locked = true

@@ -76,6 +76,7 @@ enum VCPUInitialise {
     if ss != FlatSegments.stackSelector, let segment = domain.descriptor(target, ss)?.stackRegister(selector: ss) {
       cpu.pointee.seg.2 = segment
     }
+    if cpu.pointee.mode != 0 { target.vcpu.updateMode() }
     func data(_ offset: Int) -> pv_segment {
       let selector = context.half(0x208 + offset)
       let null = pv_segment(base: 0, limit: 0, selector: 0, attributes: 0)

@@ -84,5 +84,6 @@ enum IretHypercall {
     cpu.pointee.seg.1 = code
     cpu.pointee.seg.2 = stack
     cpu.pointee.mode = mode
+    if mode != 0 { v.vcpu.updateMode() }
   }
 }

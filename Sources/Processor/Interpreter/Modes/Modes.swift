@@ -36,8 +36,9 @@ extension pv_segment {
 }
 
 extension VCPU {
-  /// Works out `mode` from the segments: call after changing any of them, CR0.PE or EFER.LMA.
-  func updateMode() {
+  /// Works out `mode` from the segments: call after changing any of them, CR0.PE or EFER.LMA. Under a hypervisor only CS and SS count:
+  /// bases of the others are added anyway, and limits looked at where code or stack are no flat 32-bit ones.
+  public func updateMode() {
     let code = cpu.pointee.seg.1
     if cpu.isLongModeActive && code.attributes & 0x200 != 0 {
       cpu.pointee.mode = 0
@@ -49,6 +50,8 @@ extension VCPU {
       let stack = cpu.pointee.seg.2
       let flat = code.isFlatCode && stack.isFlatData && stack.isBig && cpu.pointee.seg.3.isFlatData && cpu.pointee.seg.0.isFlatData
       if !flat { mode |= UInt32(PV_MODE_SEGMENTED) }
+    } else if code.base != 0 || !code.isBig || !cpu.pointee.seg.2.isBig {
+      mode |= UInt32(PV_MODE_SEGMENTED)
     }
     cpu.pointee.mode = mode
   }

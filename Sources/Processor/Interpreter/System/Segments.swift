@@ -61,7 +61,7 @@ extension VCPU {
       if cpu.pointee.mode == 0 { segment.base = 0 }
     }
     put(register, segment)
-    if cpu.isArchitectural { updateMode() }
+    if cpu.isArchitectural || (cpu.pointee.mode != 0 && (register == Int(PV_CS) || register == Int(PV_SS))) { updateMode() }
   }
 
   /// Loads a null selector: base and limit become 0, as on Intel's processors.
