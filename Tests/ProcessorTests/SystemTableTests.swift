@@ -66,6 +66,22 @@ import Testing
     }
   }
 
+  /// A far call that pushes where no address is raises #SS(0), whatever its operand's segment.
+  @Test func farCallOntoNoStack() throws {
+    for pointer: UInt64 in [0x8000_0000_0100, 0x8000_0000_0008, 0x4000] {
+      let m = try machine([0x48, 0xFF, 0x1B])
+      m.memory.store(UInt64(0x7000), at: 0x600)
+      m.memory.store(UInt16(0x18), at: 0x608)
+      for vector in [12, 13] { m.setLongGate(vector, 0x7000 + UInt64(vector), stack: 1) }
+      m.cpu.pointee.tr = pv_segment(base: ModeMachine.task, limit: 0x67, selector: 0x48, attributes: 0x8B)
+      m.memory.store(UInt64(0x6000), at: ModeMachine.task + 36)
+      m.cpu.pointee.gpr.4 = pointer
+      #expect(m.run() == .halt)
+      #expect(m.cpu.pointee.rip == (pointer == 0x4000 ? 0x7001 : 0x700D))
+      if pointer != 0x4000 { #expect(m.load(0x6000 - 48, UInt64.self) == 0) }
+    }
+  }
+
   /// A task of virtual-8086 mode has a local table, which its monitor goes on with.
   @Test func localTableOfVirtual8086Task() throws {
     let m = try ModeMachine(.tasks)

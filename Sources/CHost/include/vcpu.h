@@ -133,7 +133,8 @@ enum {
 /// pv_vcpu.mode: how code is decoded and lowered. All bits together choose a block.
 enum {
   PV_MODE_CODE = 3,      // 0: 64-bit code, 1: 32-bit, 2: 16-bit
-  // The two below are only set where `architectural` is, and never in 64-bit code.
+  // The two below are never set in 64-bit code; elsewhere than where `architectural` is, only the second, for code with a base, 16-bit
+  // code and 16-bit stacks.
   PV_MODE_FSGS = 4,      // accesses through FS and GS are checked against the segment
   PV_MODE_SEGMENTED = 8, // every access is: some segment is not flat, or the stack is a 16-bit one
 };

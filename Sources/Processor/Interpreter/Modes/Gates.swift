@@ -65,7 +65,7 @@ extension VCPU {
         try callInner(op, code, selector, newCPL, size, Int(gate >> 32 & 0x1F))
       }
     } else if call {
-      guard pushReturn(op, size) else { return raise(cpu, op) }
+      guard pushReturn(op, size) else { return raisePush(op, size) }
     }
     setSegment(Int(PV_CS), selector: selector & 0xFFFC | UInt16(truncatingIfNeeded: newCPL), descriptor: code.raw | 1 << 40)
     return leave(cpu, cpu.codeLinear(target))

@@ -87,7 +87,7 @@ extension VCPU {
     if cpu.hasParagraphs {
       if offset > UInt64(cpu.pointee.seg.1.limit) { throw SegmentFault(.gp, 0) }
       if call {
-        guard pushReturn(op, size) else { return raise(cpu, op) }
+        guard pushReturn(op, size) else { return raisePush(op, size) }
       }
       return leaveToParagraph(selector, offset)
     }
@@ -97,7 +97,7 @@ extension VCPU {
     // Before the stack, so that nothing has moved if it faults.
     try markAccessed(selector, d)
     if call {
-      guard pushReturn(op, size) else { return raise(cpu, op) }
+      guard pushReturn(op, size) else { return raisePush(op, size) }
     }
     setSegment(Int(PV_CS), selector: selector & 0xFFFC | UInt16(truncatingIfNeeded: cpu.pointee.cpl), descriptor: d.raw)
     return leave(cpu, cpu.codeLinear(offset))
@@ -120,6 +120,13 @@ extension VCPU {
     else { return false }
     cpu.moveStackPointer(-2 * step)
     return true
+  }
+
+  /// Raises what `pushReturn` recorded. The instruction's own memory operand may be of any segment, so that its flag says nothing about
+  /// the stack, where a non-canonical address is #SS.
+  func raisePush(_ op: Operation, _ size: Int) -> Operation? {
+    let places = [cpu.stackLinear(Int64(-size)), cpu.stackLinear(Int64(-2 * size))]
+    return places.allSatisfy(isCanonical) ? raise(cpu, op) : raise(cpu, op, .ss, 0)
   }
 
   /// A far return or IRET with what it popped; `pointer` and `stack` are there where SS:RSP were (or are to be) popped.
