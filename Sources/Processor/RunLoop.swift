@@ -312,7 +312,7 @@ extension VCPU {
   /// Blocks translated, bytes of host code now, and how often everything was forgotten.
   public var translatorCounts: (blocks: UInt64, bytes: UInt64, flushes: UInt64) {
     guard let translator else { return (0, 0, 0) }
-    return (translator.translations, UInt64(translator.code.position), translator.flushes)
+    return (translator.translations, UInt64(translator.code.used), translator.flushes)
   }
 
   /// Turns the translator on; false where the host has no executable memory or is no x86-64.

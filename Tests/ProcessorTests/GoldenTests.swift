@@ -95,6 +95,7 @@ import X86
 
     init?(_ machine: TestMachine) {
       guard let disassembler = HostDisassembler(), let translator = machine.vcpu.translator else { return nil }
+      translator.separatesRare = false
       self.machine = machine
       self.disassembler = disassembler
       var routines: [Int: String] = [:]

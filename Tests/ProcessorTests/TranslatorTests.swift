@@ -33,6 +33,7 @@ import X86
       }
       for machine in [a, b] { machine.cpu.pointee.rip = TestMachine.code }
     }
+    #expect(memcmp(a.memory.base, b.memory.base, Int(a.memory.byteCount)) == 0)
     #expect(!translates || (b.vcpu.translator?.translations ?? 0) > 0)
   }
 
@@ -52,6 +53,31 @@ import X86
       $0.pointee.tsc_offset = 0x12_3456_789A
       $0.pointee.gpr.1 = ~0
     }
+  }
+
+  /// Runs of PUSH and POP, RET behind them, with the stack at every place of a page, so that a run lies in two pages too.
+  @Test(arguments: [1_000_000, 11]) func stackRuns(slice: UInt64) throws {
+    // mov esp, 0x2f000; mov ecx, 600; 1: push rcx; call f; pop rcx; sub esp, 8; dec ecx; jnz 1b; syscall
+    let main: [UInt8] = [
+      0xBC, 0, 0xF0, 2, 0, 0xB9, 0x58, 2, 0, 0, 0x51, 0xE8, 10, 0, 0, 0, 0x59, 0x83, 0xEC, 8, 0xFF, 0xC9, 0x75, 0xF2, 0x0F, 5,
+    ]
+    // f: push rbp; push r12; push rbx; push 0x77; push r15; add rbx, rcx; add r12, rbx; add r15, r12; pop r14; pop rdx; pop rbx;
+    // pop r13; pop rbp; ret
+    let f: [UInt8] = [
+      0x55, 0x41, 0x54, 0x53, 0x6A, 0x77, 0x41, 0x57, 0x48, 0x01, 0xCB, 0x49, 0x01, 0xDC, 0x4D, 0x01, 0xE7, 0x41, 0x5E, 0x5A, 0x5B,
+      0x41, 0x5D, 0x5D, 0xC3,
+    ]
+    try compare(main + f, slice: slice)
+  }
+
+  /// A page fault in the middle of a run leaves done what is before it: below the lowest user page, and above the highest.
+  @Test func stackRunsFault() throws {
+    // mov esp, 0x8010; push rax; push rcx; push rdx; syscall
+    try compare([0xBC, 0x10, 0x80, 0, 0, 0x50, 0x51, 0x52, 0x0F, 5])
+    // mov esp, 0xffff0; pop rax; pop r12; pop rdx; syscall
+    try compare([0xBC, 0xF0, 0xFF, 0xF, 0, 0x58, 0x41, 0x5C, 0x5A, 0x0F, 5])
+    // mov esp, 0xffff0; pop rax; pop rdx; ret
+    try compare([0xBC, 0xF0, 0xFF, 0xF, 0, 0x58, 0x5A, 0xC3])
   }
 
   @Test func memoryCallsAndFlags() throws {

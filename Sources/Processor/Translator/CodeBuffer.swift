@@ -9,6 +9,16 @@ final class CodeBuffer {
   let writable: UnsafeMutablePointer<UInt8>
   let executable: UnsafeMutableRawPointer
   var position = 0
+  /// Where the lowest chunk of rarely used code begins: such chunks are taken from the buffer's end downwards.
+  private(set) var limit: Int
+  /// In the current chunk: where the next rare piece goes, and its end.
+  private var rarePosition: Int
+  private var rareEnd: Int
+  /// Where the common code goes on, while a rare piece is written.
+  private var commonPosition: Int?
+  static let rareChunk = 256 << 10
+  /// More than one block's code takes.
+  static let margin = 64 << 10
   /// The guest register that the code just before `position` stored, and the scratch register that has it.
   private var heldRegister = -1
   private var heldIn = 0
@@ -20,11 +30,44 @@ final class CodeBuffer {
     var x: UnsafeMutableRawPointer?
     guard ph_map_code(size, &w, &x) == 0, let w, let x else { return nil }
     self.size = size
+    (limit, rarePosition, rareEnd) = (size, size, size)
     writable = w.bindMemory(to: UInt8.self, capacity: size)
     executable = x
   }
 
   deinit { ph_unmap_code(size, writable, executable) }
+
+  // MARK: - Rarely used code
+
+  /// What is written from here on rarely runs. It lies apart from the rest, which so takes fewer of the host's cache lines and pages.
+  func beginRare() {
+    if rareEnd - rarePosition < Self.margin {
+      limit -= Self.rareChunk
+      (rarePosition, rareEnd) = (limit, limit + Self.rareChunk)
+    }
+    commonPosition = position
+    position = rarePosition
+    forgetHeld()
+  }
+
+  func endRare() {
+    guard let common = commonPosition else { return }
+    rarePosition = position
+    position = common
+    commonPosition = nil
+    forgetHeld()
+  }
+
+  /// Whether there is no room for another block.
+  var isFull: Bool { position > limit - Self.rareChunk - Self.margin }
+  /// Bytes in use.
+  var used: Int { position + size - limit - (rareEnd - rarePosition) }
+
+  /// Begins anew at an offset.
+  func rewind(to start: Int) {
+    position = start
+    (limit, rarePosition, rareEnd) = (size, size, size)
+  }
 
   @inline(__always) func byte(_ value: Int) {
     writable[position] = UInt8(truncatingIfNeeded: value)

@@ -36,12 +36,17 @@ extension Translator {
   func emitReturn(_ index: Int, _ i: Instruction) {
     let miss = lookUpStack(0, write: false)
     code.rm(0x8B, Host.a, base: Host.a, size: word)
+    emitReturn(index, i, from: [miss])
+  }
+
+  /// The rest of a return, the address being in `a`. `misses`: the jumps for which the interpreter does all of it.
+  func emitReturn(_ index: Int, _ i: Instruction, from misses: [Int]) {
     let target = code.lookUpJump(narrow: isNarrow)
     moveStack(word + (i.operands.0.kind == .immediate ? Int(i.immediate) & 0xFFFF : 0))
     code.groupImmediate(4, Host.a, -4096, size: word)
     code.store(Host.a, At.pageRIP)
     code.onSet(0xFF, 4, At.jump + 8, size: 4)
-    slowPath(index, from: [miss], jump: target, resume: runtime.miss)
+    slowPath(index, from: misses, jump: target, resume: runtime.miss)
   }
 
   func emitJump(_ index: Int, _ i: Instruction) {

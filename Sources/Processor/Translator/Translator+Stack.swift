@@ -37,6 +37,77 @@ extension Translator {
     slowPath(index, from: [miss], resume: code.position)
   }
 
+  // MARK: - Runs of PUSH or POP
+
+  /// Words of a run at most: far less than a page.
+  private static let longestRun = 16
+
+  /// Several PUSH or POP of registers in a row, and a RET behind POP, with one look into the TLB for all their words, as functions begin
+  /// and end. Where these do not lie in one known page each instruction looks for itself, apart from here. Returns the step behind them and
+  /// whether the block has ended; nil, with nothing done, where there is no such run.
+  func emitStackRun(_ start: Int) -> (end: Int, ended: Bool)? {
+    // Versions for what the x87 unit holds do something before a block's last instruction.
+    guard !isNarrow, known == nil, let pushes = stackRunKind(start) else { return nil }
+    var end = start + 1
+    while end < steps.count, end - start < Self.longestRun, stackRunKind(end) == pushes { end += 1 }
+    let returns = !pushes && end == steps.count - 1 && isReturn(end)
+    let count = end - start
+    guard count > 1 || returns else { return nil }
+    let bytes = count * 8
+    let miss = lookUp(size: returns ? bytes + 8 : bytes, write: pushes) {
+      if pushes {
+        code.rm(0x8D, Host.a, base: Host.guestSP, displacement: -bytes, size: 8)
+      } else {
+        code.rr(0x8B, Host.a, Host.guestSP, size: 8)
+      }
+    }
+    for index in start..<end {
+      let operand = steps[index].instruction.operands.0
+      let place = (pushes ? end - 1 - index : index - start) * 8
+      if !pushes {
+        let host = home(operand) ?? Host.b
+        code.rm(0x8B, host, base: Host.a, displacement: place, size: 8)
+        if host == Host.b { code.store(Host.b, At.guest(guest(operand))) }
+      } else if operand.kind == .immediate {
+        code.rm(0xC7, 0, base: Host.a, displacement: place, size: 8)
+        code.int32(Int(truncatingIfNeeded: steps[index].instruction.immediate))
+      } else {
+        code.rm(0x89, take(operand, Host.b), base: Host.a, displacement: place, size: 8)
+      }
+    }
+    if returns { code.rm(0x8B, Host.a, base: Host.a, displacement: bytes, size: 8) }
+    moveStack(pushes ? -bytes : bytes)
+    if returns { emitReturn(end, steps[end].instruction, from: []) }
+    code.forgetHeld()
+    lastSaved = nil
+    let resume = code.position
+    let last = returns ? end + 1 : end
+    later.append(
+      .other { [unowned self] in
+        code.patch(miss, to: code.position)
+        code.forgetHeld()
+        for index in start..<last { _ = emit(index) }
+        if !returns { code.jump(to: resume) }
+      })
+    return (last, returns)
+  }
+
+  private func isReturn(_ index: Int) -> Bool {
+    if case .ret = steps[index].native { return true }
+    return false
+  }
+
+  /// Whether a step can be part of a run: true for PUSH, false for POP; nil for what cannot. The stack pointer's own value is left alone.
+  private func stackRunKind(_ index: Int) -> Bool? {
+    let operand = steps[index].instruction.operands.0
+    switch steps[index].native {
+    case .push:
+      return operand.kind == .immediate || (operand.kind == .general && guest(operand) != 4) ? true : nil
+    case .pop: return operand.kind == .general && guest(operand) != 4 ? false : nil
+    default: return nil
+    }
+  }
+
   private func pushScratch(_ index: Int, after misses: [Int]) {
     let miss = lookUpStack(-word, write: true)
     code.load(Host.b, At.scratch)

@@ -17,7 +17,7 @@ final class Translator {
   let runtime: NativeRuntime
   private let blocks: BlockCache
   private let memory: MachineMemory
-  /// Code that is reached by a forward jump: emitted behind the block.
+  /// Code that is reached by a forward jump and rarely runs: emitted apart from the block.
   var later: [Later] = []
 
   /// No closures where it can be helped: there is one of these for nearly every instruction.
@@ -121,11 +121,13 @@ final class Translator {
     collectHits()
     sites.removeAll(keepingCapacity: true)
     questions.removeAll(keepingCapacity: true)
-    code.position = firstTranslation
+    code.rewind(to: firstTranslation)
     flushes += 1
   }
 
-  var needsFlush: Bool { code.position > code.size - (1 << 16) }
+  var needsFlush: Bool { code.isFull }
+  /// Rarely used code lies apart from the rest; tests that list a block's code want it behind the block.
+  var separatesRare = true
 
   func offset(of pointer: UnsafeMutableRawPointer) -> Int { pointer - code.executable }
 
@@ -214,18 +216,28 @@ final class Translator {
         continue
       }
       if storesKnown && index == steps.count - 1 { storeKnown() }
+      if let run = emitStackRun(index) {
+        (index, ended) = run
+        continue
+      }
       ended = emit(index)
       index += 1
     }
     if !storesKnown { storeKnown() }
     if !ended { emitDirect(to: pageOffset + Int(block.pointee.bytes)) }
+    emitLater()
+    return true
+  }
+
+  private func emitLater() {
+    if separatesRare { code.beginRare() }
     var next = 0
     while next < later.count {
       emit(later[next])
       next += 1
     }
     later.removeAll(keepingCapacity: true)
-    return true
+    code.endRare()
   }
 
   private func emit(_ piece: Later) {
