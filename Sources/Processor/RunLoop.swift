@@ -91,6 +91,8 @@ extension VCPU {
       if step {
         // One operation only: a branch in it must not run on.
         stepLimit(&operation)
+        // A debug exception ends HLT as soon as it has begun.
+        if trap && cpu.isArchitectural && cpu.pointee.exit == UInt32(PV_EXIT_HALT) { cpu.pointee.exit = UInt32(PV_EXIT_NONE) }
         if cpu.pointee.exit == UInt32(PV_EXIT_NONE) {
           if cpu.isArchitectural {
             if let exit = afterAlone(trap: trap) { return exit }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Processor
 
-/// Descriptor tables that end, and that may not be written.
+/// Descriptor tables that end, and that may not be written; stacks that are none; HLT in single steps.
 @Suite struct SystemTableTests {
   /// 64-bit code at level 0 whose #GP and #PF halt.
   private func machine(_ code: [UInt8]) throws -> ModeMachine {
@@ -64,6 +64,18 @@ import Testing
       #expect(m.load(0x6000 - 48, UInt64.self) == 3)
       #expect(m.load(0x6000 - 16, UInt64.self) == 0x6000)
     }
+  }
+
+  /// HLT with TF set ends at once, in the trap after it.
+  @Test func singleStepOverHalt() throws {
+    // push 102h; popfq; hlt
+    let m = try machine([0x68, 2, 1, 0, 0, 0x9D, 0xF4])
+    m.setLongGate(1, 0x7001)
+    #expect(m.run() == .halt)
+    #expect(m.cpu.pointee.rip == 0x7002)
+    #expect(m.load(0x6000 - 40, UInt64.self) == ModeProgram.start + 7)
+    #expect(m.cpu.pointee.dr.6 & 1 << 14 != 0)
+    #expect(m.cpu.pointee.rflags & Flag.tf == 0)
   }
 
   /// A far call that pushes where no address is raises #SS(0), whatever its operand's segment.
