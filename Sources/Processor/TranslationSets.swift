@@ -90,7 +90,9 @@ final class TranslationSets {
   private static let dataWords = dataSlots / 64
   private static let fetchWords = fetchSlots / 64
   private static let jumpWords = jumpSlots / 64
-  private static let words = 2 * dataWords + fetchWords + jumpWords
+  /// Behind them: data slots that may hold a page of the lower half, to read and to write.
+  private static let lowerWord = 2 * dataWords + fetchWords + jumpWords
+  private static let words = lowerWord + 2 * dataWords
 
   init(memory: MachineMemory) {
     self.memory = memory
@@ -198,6 +200,9 @@ final class TranslationSets {
 
   @inline(__always) private func dataBits(_ set: Int, _ way: Way) -> UnsafeMutablePointer<UInt64> {
     bits + (set &* Self.words &+ way.word)
+  }
+  @inline(__always) private func lowerBits(_ set: Int, _ way: Way) -> UnsafeMutablePointer<UInt64> {
+    bits + (set &* Self.words &+ Self.lowerWord &+ way.word)
   }
   @inline(__always) private func fetchBits(_ set: Int) -> UnsafeMutablePointer<UInt64> { bits + (set * Self.words + 2 * Self.dataWords) }
   @inline(__always) private func jumpBits(_ set: Int) -> UnsafeMutablePointer<UInt64> {
@@ -319,6 +324,7 @@ final class TranslationSets {
     way.hosts(base)[slot] = host
     way.sources(base)[slot] = pv_tlb_source(table: table, frame: frame)
     Self.mark(dataBits(set, way), slot)
+    if page >> 63 == 0 { Self.mark(lowerBits(set, way), slot) }
   }
 
   /// Enters the translation of a page of code. The page that had the slot loses its jumps.
@@ -500,6 +506,7 @@ final class TranslationSets {
     clearJumps(set)
     let map = dataBits(set, .read)
     for word in 0..<2 * Self.dataWords + Self.fetchWords { map[word] = 0 }
+    lowerBits(set, .read).update(repeating: 0, count: 2 * Self.dataWords)
   }
 
   /// Drops every translation of every set.
@@ -564,14 +571,17 @@ final class TranslationSets {
   private func emptyLower(_ set: Int, _ base: UnsafeMutableRawPointer, _ way: Way) {
     let keep = ~(UInt16(1) << UInt16(set))
     let map = dataBits(set, way)
+    let lower = lowerBits(set, way)
     let tags = way.tags(base)
-    Self.forEach(map, Self.dataWords) { slot in
+    // Not by `map`: of a kernel's set most is the upper half's.
+    Self.forEach(lower, Self.dataWords) { slot in
       guard tags[slot] >> 63 == 0 else { return }
       // The upper half may hold the right to write the same frame: that bit stays.
       forgetLowerTable(way.sources(base)[slot].table, keep)
       tags[slot] = Self.emptyDataTag(slot)
       Self.unmark(map, slot)
     }
+    lower.update(repeating: 0, count: Self.dataWords)
   }
 
   /// Drops what slot `index` of the level-1 table in frame `table` fed.
