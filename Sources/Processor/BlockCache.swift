@@ -19,6 +19,8 @@ import X86
 /// that frame; `memory.codeLines[frame]` has the lines of all of them.
 final class BlockCache {
   static let arenaBytes = 20 << 20
+  /// What of it may be used: all of it beside translations, which are lost with their blocks; the interpreter alone is as fast with less.
+  var arenaLimit = 14 << 20
   static let maximumOperations = 48
   /// Operations that a block is given at most.
   var operationLimit = maximumOperations
@@ -123,7 +125,7 @@ final class BlockCache {
     return nil
   }
 
-  var needsFlush: Bool { used > Self.arenaBytes - (1 << 16) }
+  var needsFlush: Bool { used > arenaLimit - (1 << 16) }
 
   /// Forgets everything. Only between blocks.
   func flush() {
@@ -261,7 +263,7 @@ final class BlockCache {
     let start = Int(address & 4095)
     let page = memory.base + frame * 4096
     let need = MemoryLayout<pv_block>.stride + (Self.maximumOperations + 1) * MemoryLayout<pv_op>.stride
-    guard used + need <= Self.arenaBytes else { return nil }
+    guard used + need <= arenaLimit else { return nil }
     let block = (arena + used).bindMemory(to: pv_block.self, capacity: 1)
     let ops = (arena + used + MemoryLayout<pv_block>.stride).bindMemory(to: pv_op.self, capacity: Self.maximumOperations + 1)
     var offset = 0
@@ -425,7 +427,7 @@ final class BlockCache {
 
   /// Room for a translation's own operations, or nil when the arena is full.
   func allocate(bytes: Int) -> UnsafeMutableRawPointer? {
-    guard used + bytes <= Self.arenaBytes else { return nil }
+    guard used + bytes <= arenaLimit else { return nil }
     defer { used = (used + bytes + 63) & ~63 }
     return arena + used
   }

@@ -336,6 +336,7 @@ extension VCPU {
         turn.pointee.pendingLink = 0
         translations.clearAllJumps()
       }
+      blocks.arenaLimit = BlockCache.arenaBytes
       blocks.flush()
       cpu.pointee.native_enabled = 1
       turn.pointee.enter = translator.runtime.enter
